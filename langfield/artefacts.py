@@ -1,0 +1,162 @@
+"""Files that stages leave for each other: content keys, atomic writes, reads that distrust sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from langfield.errors import FormatError, StorageError
+
+GIB = 2**30
+
+
+def plain(value: Any) -> Any:
+    """Give `value` as JSON data: dataclasses become dicts, tuples lists, paths their text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, (np.ndarray, torch.Tensor, np.generic)):
+        return value.tolist()
+    return str(value) if isinstance(value, Path) else value
+
+
+def content_key(*parts: Any) -> str:
+    """Hash settings, keys and versions into a stage's key (32 hex digits).
+
+    Args:
+        parts: JSON-like data, dataclasses or arrays; order matters, dict order does not.
+    """
+    text = json.dumps([plain(p) for p in parts], sort_keys=True, allow_nan=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def file_key(path: Path) -> str:
+    """Give the SHA-256 (64 hex digits) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is synced and renamed over it.
+
+    Raises:
+        StorageError: the disk is full or cannot be written; what stood at `path` is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"could not write a file: {error.strerror or error}", path, "free disk space or choose another folder"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON-like data (dataclasses and arrays allowed) to `path` atomically."""
+    write_bytes(path, (json.dumps(plain(data), indent=1) + "\n").encode())
+
+
+def read_json(path: Path, max_bytes: int = 256 * 2**20) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        FormatError: it is missing, larger than `max_bytes`, or not JSON.
+    """
+    if not path.is_file():
+        raise FormatError("file not found", path)
+    if path.stat().st_size > max_bytes:
+        raise FormatError(f"JSON file is larger than {max_bytes} bytes", path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not readable as JSON: {error}", path) from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as a compressed npz, atomically; the name should end in .npz."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **dict(arrays))
+
+
+def read_arrays(path: Path, max_bytes: int = GIB) -> dict[str, np.ndarray]:
+    """Read an npz written by `write_arrays`, never unpickling.
+
+    Raises:
+        FormatError: missing, damaged, or its arrays would take more than `max_bytes` together.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            need = sum(entry.file_size for entry in archive.infolist())
+        if need > max_bytes:
+            raise FormatError(f"arrays of {need} bytes exceed the limit of {max_bytes}", path)
+        with np.load(path, allow_pickle=False) as loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        raise FormatError(f"not readable as arrays: {error}", path) from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any] | None = None) -> None:
+    """Write named tensors as safetensors with a JSON header `about`, atomically."""
+    from safetensors.torch import save
+
+    contiguous = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    write_bytes(path, save(contiguous, metadata={"about": json.dumps(plain(about or {}))}))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read tensors and their `about` header from a safetensors file.
+
+    Raises:
+        FormatError: missing, cut short, or not safetensors.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    check_safetensors_header(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise FormatError(f"not readable as safetensors: {error}", path) from error
+
+
+def check_safetensors_header(path: Path) -> None:
+    """Check that a file exists and its declared header fits inside it.
+
+    Raises:
+        FormatError: missing or cut short.
+    """
+    if not path.is_file():
+        raise FormatError("file not found", path)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+    if len(start) < 8 or struct.unpack("<Q", start)[0] + 8 > size:
+        raise FormatError("file is cut short or not safetensors", path)

@@ -1,0 +1,62 @@
+"""One reporter for the whole package: bars with an ETA on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+LINE_EVERY_S = 10.0
+
+
+def console() -> Console:
+    """Give a console on standard error, so that results on standard output stay clean."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print one line for the person who waits; markup in it is not interpreted."""
+    console().print(text, markup=False)
+
+
+def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """Yield `items` while showing how many are done, how long it took and how long it will take.
+
+    Args:
+        items: what is worked through, one unit of work each.
+        label: a few words, such as "masks".
+        total: number of items where `items` has no length.
+    """
+    count = total if total is not None else len(items) if isinstance(items, Sized) else None
+    out = console()
+    return _bar(items, label, count, out) if out.is_terminal else _lines(items, label, count)
+
+
+def _bar(items: Iterable[T], label: str, total: int | None, out: Console) -> Iterator[T]:
+    columns = (
+        TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=out) as bar:
+        task = bar.add_task(label, total=total)
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+def _lines(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
+    start = last = time.monotonic()
+    done = 0
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last > LINE_EVERY_S:
+            last = now
+            eta = f", ETA {(now - start) / done * (total - done):.0f} s" if total else ""
+            say(f"{label}: {done}/{total or '?'} in {now - start:.0f} s{eta}")
+    say(f"{label}: {done} done in {time.monotonic() - start:.1f} s")
