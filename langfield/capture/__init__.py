@@ -1,0 +1,41 @@
+"""Files to frames, cameras and start points.
+
+A format is a module with `find(path)`, which gives what it would read or None, and `read(found, allow_outside)`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from langfield.capture import colmap, transforms
+from langfield.capture.types import Camera, Capture, Distortion, Frame, Points
+from langfield.errors import FormatError
+
+FORMATS = (transforms, colmap)
+"""In order of preference where a folder holds several."""
+
+
+def read_capture(path: Path, allow_outside: bool = False) -> Capture:
+    """Read a posed capture, of whichever format it is, and check all of it before anything is built on it.
+
+    Args:
+        path: a scene's folder, or a transforms.json.
+        allow_outside: accept files outside the scene's folder (a scene from a stranger should not have any).
+
+    Raises:
+        FormatError: no capture there, or something in it is missing, damaged, not finite or outside.
+    """
+    if not path.exists():
+        raise FormatError("capture not found", path)
+    for kind in FORMATS:
+        found = kind.find(path)
+        if found is not None:
+            return kind.read(found, allow_outside)
+    raise FormatError(
+        "no capture here: neither transforms.json nor a COLMAP model in sparse/0",
+        path,
+        "make one from photos or a video with 'langfield prepare'",
+    )
+
+
+__all__ = ["FORMATS", "Camera", "Capture", "Distortion", "Frame", "Points", "read_capture"]
