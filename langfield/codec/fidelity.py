@@ -1,0 +1,39 @@
+"""What a codec keeps: how near the vectors come back, and whether each still finds itself among the others."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+MAX_RETRIEVED = 4096
+
+
+@torch.no_grad()
+def measure_fidelity(vectors: Float[Tensor, "M D"], restored: Float[Tensor, "M D"]) -> dict[str, float]:
+    """Compare unit vectors with what came back.
+
+    Args:
+        vectors: what went into the codec.
+        restored: what came out, of unit length.
+
+    Returns:
+        `mean_cosine`, `worst_1_percent_cosine` (1 % stay below it), `recall_at_1` and `recall_at_10`: how often a
+        vector is the nearest, or among the ten nearest, of all vectors to what came back of it (1 by construction
+        before the codec), over at most 4096 vectors.
+    """
+    cosine = (vectors * restored).sum(dim=-1)
+    ranks = _ranks(restored[:MAX_RETRIEVED], vectors[:MAX_RETRIEVED])
+    return {
+        "vectors": len(vectors),
+        "mean_cosine": float(cosine.mean()),
+        "worst_1_percent_cosine": float(cosine.quantile(0.01)),
+        "recall_at_1": float((ranks < 1).float().mean()),
+        "recall_at_10": float((ranks < 10).float().mean()),
+    }
+
+
+def _ranks(queries: Tensor, vectors: Tensor) -> Tensor:
+    """Count, per query, the vectors that are nearer to it than the one of its own row."""
+    own = (queries * vectors).sum(dim=-1, keepdim=True)
+    return (queries @ vectors.T > own + 1e-6).sum(dim=-1)

@@ -1,0 +1,49 @@
+"""The codec that does nothing: codes are the embeddings. A baseline, and the upper bound of every other codec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from langfield.errors import FormatError
+
+
+class Identity:
+    """Embeddings as codes; see `langfield.codec.types.Codec`."""
+
+    kind = "identity"
+
+    def __init__(self, dim: int) -> None:
+        self.dim = self.width = dim
+
+    def encode(self, vectors: Float[Tensor, "M D"]) -> Float[Tensor, "M d"]:
+        """Give the vectors, scaled to unit length."""
+        return normalize(vectors, dim=-1)
+
+    def decode(self, codes: Float[Tensor, "*B d"]) -> Float[Tensor, "*B D"]:
+        """Give the codes, scaled to unit length; a zero code gives a zero vector."""
+        return normalize(codes, dim=-1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Give nothing: there is no state."""
+        return {}
+
+    def about(self) -> dict[str, Any]:
+        """Give kind and sizes as JSON data."""
+        return {"kind": self.kind, "dim": self.dim, "width": self.width, "fidelity": {"mean_cosine": 1.0}}
+
+
+def load_identity(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Identity:
+    """Make the identity from its description.
+
+    Raises:
+        FormatError: the width is no whole number from 1 to 65536, or there are tensors.
+    """
+    dim = about.get("dim")
+    if not isinstance(dim, int) or not 1 <= dim <= 65_536 or tensors:
+        raise FormatError("codec description is not an identity", f"dim {dim!r}, {len(tensors)} tensors")
+    return Identity(dim)

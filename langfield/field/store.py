@@ -1,0 +1,113 @@
+"""A field on disk: field.safetensors (Gaussians, codes, provenance) and codec.safetensors beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from langfield.artefacts import file_key, read_tensors, write_tensors
+from langfield.codec import load_codec
+from langfield.codec.types import Codec
+from langfield.errors import FormatError
+from langfield.field.types import Field
+from langfield.raster.types import Gaussians
+
+FORMAT = "langfield field"
+VERSION = 1
+FIELD_FILE = "field.safetensors"
+CODEC_FILE = "codec.safetensors"
+GAUSSIAN_PARTS = ("means", "quats", "log_scales", "logit_opacities", "sh")
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def save_field(folder: Path, field: Field) -> None:
+    """Write a field; each file is replaced whole, the codec first.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
+    codec_key = None
+    if field.codec is not None:
+        write_tensors(folder / CODEC_FILE, field.codec.tensors(), field.codec.about())
+        codec_key = file_key(folder / CODEC_FILE)
+    tensors = {name: getattr(field.gaussians, name) for name in GAUSSIAN_PARTS}
+    if field.codes is not None:
+        tensors["codes"] = field.codes
+    about = {"format": FORMAT, "version": VERSION, "codec_sha256": codec_key, "provenance": field.provenance}
+    write_tensors(folder / FIELD_FILE, tensors, about)
+
+
+def load_field(folder: Path) -> Field:
+    """Read a field written by `save_field`.
+
+    Raises:
+        FormatError: a file is missing, damaged, newer than this version, or its parts do not belong together.
+    """
+    path = folder / FIELD_FILE
+    tensors, about = _read(path)
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise FormatError("not a langfield field", path, "name the folder of a finished run")
+    version = about.get("version")
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        raise FormatError(f"field has version {str(version)[:20]}, known is {VERSION}", path, "update langfield")
+    gaussians = _gaussians(tensors, path)
+    codes = tensors.get("codes")
+    provenance = about.get("provenance")
+    if not isinstance(provenance, dict):
+        raise FormatError("field has no provenance", path, "write it again")
+    codec = _codec(folder, about.get("codec_sha256"))
+    if codes is not None:
+        _check_codes(codes, len(gaussians), codec, path)
+    return Field(gaussians, codes, codec, provenance)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Any]:
+    try:
+        return read_tensors(path)
+    except RecursionError as error:
+        raise FormatError("header is nested too deep", path) from error
+
+
+def _gaussians(tensors: dict[str, Tensor], path: Path) -> Gaussians:
+    known = {*GAUSSIAN_PARTS, "codes"}
+    if not set(GAUSSIAN_PARTS) <= set(tensors) <= known:
+        odd = sorted(set(tensors) ^ set(GAUSSIAN_PARTS))
+        raise FormatError("field has missing or unknown tensors", f"{path}: {', '.join(odd)[:80]}")
+    n = tensors["means"].shape[0] if tensors["means"].ndim else 0
+    shapes = {"means": [(n, 3)], "quats": [(n, 4)], "log_scales": [(n, 3)], "logit_opacities": [(n,)]}
+    shapes["sh"] = [(n, k, 3) for k in (1, 4, 9, 16)]
+    dtype = tensors["means"].dtype
+    for name, allowed in shapes.items():
+        tensor = tensors[name]
+        if n == 0 or tuple(tensor.shape) not in allowed or tensor.dtype != dtype or dtype not in FLOATS:
+            raise FormatError(
+                f"tensor {name} is not {allowed[-1]} of floats", f"{path}: {tuple(tensor.shape)}, {tensor.dtype}"
+            )
+        if not torch.isfinite(tensor).all():
+            raise FormatError(f"tensor {name} holds values that are not finite", path, "train the scene again")
+    return Gaussians(*(tensors[name] for name in GAUSSIAN_PARTS))
+
+
+def _codec(folder: Path, key: object) -> Codec | None:
+    if key is None:
+        return None
+    path = folder / CODEC_FILE
+    tensors, about = _read(path)
+    if file_key(path) != key:
+        raise FormatError("codec belongs to another field", path, "run the language stage again")
+    return load_codec(tensors, about)
+
+
+def _check_codes(codes: Tensor, n: int, codec: Codec | None, path: Path) -> None:
+    if codec is None:
+        raise FormatError("field has codes but names no codec", path, "run the language stage again")
+    fits = codes.ndim == 3 and codes.shape[0] >= 1 and codes.shape[1:] == (n, codec.width) and codes.dtype in FLOATS
+    if not fits or not torch.isfinite(codes).all():
+        raise FormatError(
+            f"codes are not finite floats of shape (levels, {n}, {codec.width})",
+            f"{path}: {tuple(codes.shape)}, {codes.dtype}",
+            "run the language stage again",
+        )

@@ -1,0 +1,241 @@
+"""A question put to a field: the view that shows the thing best, where it is there, and where in space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor
+
+from langfield.capture.types import Camera
+from langfield.errors import QueryError
+from langfield.field.types import Field
+from langfield.query.gaussians import Selection, gaussian_relevancy, select_gaussians
+from langfield.query.image import (
+    FILTER_PX,
+    MIN_ALPHA,
+    Peak,
+    cut_mask,
+    find_peak,
+    language_of,
+    mean_filter,
+    relevancy_maps,
+    relevancy_of_latents,
+    render_latents,
+)
+from langfield.query.relevancy import CANONICALS, NEUTRAL, Phrases, encode_phrases
+from langfield.raster.types import View
+from langfield.segment.types import LEVELS
+from langfield.suite.types import TextEncoder
+
+Verdict = Literal["found", "unsure", "may not be in this scene"]
+
+
+@dataclass(frozen=True)
+class AskSettings:
+    """How a field is searched."""
+
+    max_views: int = 16
+    """Views looked at, evenly spaced over those given."""
+    search_side_px: int = 320
+    """Longer side at which views are searched, pixels."""
+    answer_side_px: int = 1080
+    """Longer side, at most, at which the best view is drawn again for the answer, pixels."""
+    sure_above: float = 0.55
+    """Peak relevancy from which the verdict is "found"; at 0.5 a canonical phrase fits as well."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a field says to a question; plain data."""
+
+    text: str
+    score: float
+    """Highest filtered relevancy, 0 to 1."""
+    level: int
+    """Index into segment.LEVELS."""
+    verdict: Verdict
+    note: str
+    """Why the verdict, in words."""
+    view: str
+    """Name of the view that shows it best."""
+    camera: Camera
+    """That view's camera at the size the answer was drawn."""
+    peak_px: tuple[int, int]
+    """Column and row of the peak in that view."""
+    box_px: tuple[int, int, int, int] | None
+    """x0 y0 x1 y1 of the mask's part around the peak; x1 and y1 exclusive."""
+    position: tuple[float, float, float] | None
+    """The peak in space, world units; None where nothing solid is there."""
+    selection: Selection
+    """The Gaussians that make it up."""
+    mask: Bool[np.ndarray, "H W"]
+    """Part of LangSplat's mask that holds the peak."""
+    relevancy: Float32[np.ndarray, "H W"]
+    """Unfiltered relevancy at the answer's level."""
+    colour: Float32[np.ndarray, "H W 3"]
+    """The view as the field draws it, 0 to 1."""
+    encoders: dict[str, Any]
+    """Names of the image and text encoder, the latter with its provenance."""
+
+    def data(self) -> dict[str, Any]:
+        """Give the answer as JSON data (without the maps; the mask run-length coded, COCO's order)."""
+        box = self.selection.box
+        return {
+            "text": self.text,
+            "score": round(self.score, 4),
+            "verdict": self.verdict,
+            "note": self.note,
+            "level": LEVELS[self.level] if self.level < len(LEVELS) else str(self.level),
+            "view": self.view,
+            "view_size_px": [self.camera.width, self.camera.height],
+            "peak_px": list(self.peak_px),
+            "box_px": list(self.box_px) if self.box_px else None,
+            "position_world": list(self.position) if self.position else None,
+            "box_world": box.tolist() if box is not None else None,
+            "gaussians": len(self.selection.rows),
+            "mask": run_lengths(self.mask),
+            "encoders": self.encoders,
+        }
+
+
+def ask(
+    field: Field,
+    views: Mapping[str, Camera],
+    encoder: TextEncoder,
+    text: str,
+    settings: AskSettings = AskSettings(),
+) -> Answer:
+    """Search a field's views for a phrase and answer with the best one.
+
+    Args:
+        field: a field with a language part.
+        views: camera per view name, such as those of the capture's frames.
+        encoder: text encoder that goes with the field's image encoder.
+        text: the phrase, at most 512 characters.
+        settings: how hard to search.
+
+    Raises:
+        QueryError: the phrase cannot be asked, there is no view, or encoder and field do not fit.
+    """
+    _, codec = language_of(field)
+    phrases = encode_phrases(encoder, [text], codec.dim)
+    name = _best_view(field, views, phrases, settings)
+    camera = _fit_side(views[name], settings.answer_side_px)
+    latents, view = render_latents(field, camera, colour=True)
+    raw = relevancy_of_latents(latents, codec, phrases)[0].numpy()
+    filtered = mean_filter(raw)
+    peak = find_peak(filtered)
+    mask = _part_at(cut_mask(raw[peak.level], filtered[peak.level]), peak)
+    position = _position(view, camera, peak)
+    verdict, note = _judge(peak.score, phrases, settings)
+    return Answer(
+        text=phrases.texts[0],
+        score=peak.score,
+        level=peak.level,
+        verdict=verdict,
+        note=note,
+        view=name,
+        camera=camera,
+        peak_px=(peak.x, peak.y),
+        box_px=_box(mask),
+        position=None if position is None else (float(position[0]), float(position[1]), float(position[2])),
+        selection=_select(field, phrases, peak, position, float(raw[peak.level, peak.y, peak.x])),
+        mask=mask,
+        relevancy=raw[peak.level],
+        colour=cast(Tensor, view.colour).detach().float().clamp(0, 1).cpu().numpy(),
+        encoders={"image": field.provenance.get("image_encoder"), "text": phrases.encoder},
+    )
+
+
+def _best_view(field: Field, views: Mapping[str, Camera], phrases: Phrases, settings: AskSettings) -> str:
+    """Give the name of the view whose filtered relevancy peaks highest, the first of equals."""
+    names = list(views)
+    if not names:
+        raise QueryError("there is no view to look from", remedy="give the cameras of the capture")
+    picked = np.unique(np.linspace(0, len(names) - 1, min(settings.max_views, len(names))).round().astype(int))
+    best, best_score = names[picked[0]], -1.0
+    for i in picked:
+        full = views[names[i]]
+        camera = _fit_side(full, settings.search_side_px)
+        window = max(1, round(FILTER_PX * camera.width / _fit_side(full, settings.answer_side_px).width))
+        maps = relevancy_maps(field, camera, phrases)[0].numpy()
+        score = find_peak(mean_filter(maps, window)).score
+        if score > best_score + 1e-5:
+            best, best_score = names[i], score
+    return best
+
+
+def _fit_side(camera: Camera, side_px: int) -> Camera:
+    """Make a camera's picture no longer than `side_px`; never larger than it was."""
+    scale = min(1.0, side_px / max(camera.width, camera.height))
+    return camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
+
+
+def _part_at(mask: Bool[np.ndarray, "H W"], peak: Peak) -> Bool[np.ndarray, "H W"]:
+    """Keep the part of a mask that holds the peak, or else the part nearest to it."""
+    rows, columns = np.nonzero(mask)
+    if len(rows) == 0:
+        return mask
+    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    nearest = np.argmin((rows - peak.y) ** 2 + (columns - peak.x) ** 2)
+    return labels == labels[rows[nearest], columns[nearest]]
+
+
+def _box(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int, int, int] | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _position(view: View, camera: Camera, peak: Peak) -> Float[np.ndarray, " 3"] | None:
+    """Lift the peak into space at its expected depth."""
+    alpha = float(view.alpha[peak.y, peak.x])
+    if alpha < MIN_ALPHA:
+        return None
+    depth = float(view.depth[peak.y, peak.x]) / alpha
+    pixel = torch.tensor([peak.x + 0.5, peak.y + 0.5, 1.0], dtype=torch.float64)
+    in_camera = torch.linalg.solve(camera.K.double().cpu(), pixel) * depth
+    pose = camera.T_world_camera.double().cpu()
+    return (pose[:3, :3] @ in_camera + pose[:3, 3]).numpy()
+
+
+def _select(field: Field, phrases: Phrases, peak: Peak, position: np.ndarray | None, score: float) -> Selection:
+    if position is None:
+        return Selection(np.zeros(0, np.int64), None)
+    scores = gaussian_relevancy(field, phrases)[0, peak.level]
+    return select_gaussians(field.gaussians, scores, position, score)
+
+
+def _judge(score: float, phrases: Phrases, settings: AskSettings) -> tuple[Verdict, str]:
+    """Say how far an answer can be trusted; a field always has a highest place, whether or not the thing is there."""
+    text = phrases.texts[0]
+    general = ", ".join(CANONICALS)
+    if score <= NEUTRAL:
+        return (
+            "may not be in this scene",
+            f"nowhere does '{text}' fit better than the general words ({general}): relevancy peaks at {score:.3f}, "
+            f"{NEUTRAL} would be no better",
+        )
+    if score < settings.sure_above:
+        return (
+            "unsure",
+            f"'{text}' fits hardly better than the general words ({general}): relevancy peaks at {score:.3f}; "
+            "the place shown is the best there is and may be another thing",
+        )
+    return "found", f"relevancy peaks at {score:.3f} against the general words ({general})"
+
+
+def run_lengths(mask: Bool[np.ndarray, "H W"]) -> dict[str, list[int]]:
+    """Code a mask as COCO's uncompressed run lengths: column by column, starting with the count of False."""
+    flat = mask.T.reshape(-1)
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    edges = np.concatenate([[0], changes, [len(flat)]])
+    counts = np.diff(edges).tolist()
+    return {"size": list(mask.shape), "counts": [0, *counts] if len(flat) and flat[0] else counts}

@@ -1,0 +1,77 @@
+"""Asking the Gaussians themselves: relevancy of every one, and which of them make up the thing that was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from scipy import ndimage
+from torch import Tensor
+
+from langfield.field.language import unit_codes
+from langfield.field.types import Field
+from langfield.query.image import language_of, relevancy_of_latents
+from langfield.query.relevancy import Phrases
+from langfield.raster.types import Gaussians
+
+RANGE_SHARE = 0.7
+"""Selected is what lies in the upper three tenths of the range, as in LangSplat's rule for pixels."""
+MIN_OPACITY = 0.1
+VOXELS = 64
+"""Selected Gaussians are one thing while they touch on a grid of this many cells along the scene."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Gaussians that make up one thing."""
+
+    rows: Int64[np.ndarray, " S"]
+    """Row numbers into the field's Gaussians, ascending."""
+    box: Float[np.ndarray, "2 3"] | None
+    """Lower and upper corner around nearly all of them (2 to 98 %), world units; None where there is none."""
+
+
+def gaussian_relevancy(field: Field, phrases: Phrases) -> Float[Tensor, "Q L N"]:
+    """Give the relevancy of every Gaussian, per phrase and level; 0.5 where no view has shown it."""
+    codes, codec = language_of(field)
+    return relevancy_of_latents(unit_codes(codes.float()), codec, phrases)
+
+
+def select_gaussians(
+    gaussians: Gaussians, scores: Float[Tensor, " N"], anchor: Float[np.ndarray, " 3"], peak: float
+) -> Selection:
+    """Collect the relevant Gaussians that hang together around a point.
+
+    Args:
+        gaussians: the field's.
+        scores: relevancy of each at the answer's level.
+        anchor: a point on the thing, world units.
+        peak: relevancy at that point; the range runs from what 1 % stay below up to it.
+    """
+    solid = torch.sigmoid(gaussians.logit_opacities).cpu().numpy() >= MIN_OPACITY
+    values = scores.cpu().double().numpy()
+    low = float(np.quantile(values[solid], 0.01)) if solid.any() else 0.0
+    rows = np.flatnonzero(solid & (values >= low + RANGE_SHARE * (peak - low)))
+    if peak <= low or len(rows) == 0:
+        return Selection(np.zeros(0, np.int64), None)
+    means = gaussians.means.detach().cpu().double().numpy()
+    extent = np.quantile(means[solid], 0.95, axis=0) - np.quantile(means[solid], 0.05, axis=0)
+    rows = rows[_touching(means[rows], anchor, float(extent.max()) / VOXELS)]
+    box = np.quantile(means[rows], [0.02, 0.98], axis=0)
+    return Selection(rows.astype(np.int64), box)
+
+
+def _touching(points: Float[np.ndarray, "S 3"], anchor: Float[np.ndarray, " 3"], cell: float) -> np.ndarray:
+    """Tell which points are joined, over neighbouring cells of a grid, with the point nearest to the anchor."""
+    nearest = points[np.argmin(((points - anchor) ** 2).sum(axis=1))]
+    near = np.abs(points - nearest).max(axis=1) <= VOXELS * max(cell, 1e-12)
+    index = np.zeros(points.shape, np.int64)
+    index[near] = np.floor((points[near] - nearest) / max(cell, 1e-12)).astype(np.int64) + VOXELS + 1
+    grid = np.zeros((2 * VOXELS + 3,) * 3, bool)
+    grid[tuple(index[near].T)] = True
+    labels = np.zeros(grid.shape, np.int32)
+    ndimage.label(grid, structure=np.ones((3, 3, 3)), output=labels)
+    home = labels[VOXELS + 1, VOXELS + 1, VOXELS + 1]
+    return near & (labels[tuple(index.T)] == home)
