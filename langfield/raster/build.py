@@ -1,0 +1,98 @@
+"""Compile the CPU kernels once per machine, into a cache that no half-written or foreign file can spoil."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import platformdirs
+
+import langfield.cuda_kernels
+from langfield.artefacts import atomic_path
+from langfield.errors import EnvironmentProblem
+
+COMPILERS = ("g++", "c++", "clang++")
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-fno-math-errno", "-ffp-contract=fast")
+REMEDY = "install a C++ compiler (on Debian or Ubuntu: apt-get install g++)"
+
+
+def source_folder() -> Path:
+    """Give the folder of the kernel sources."""
+    return Path(langfield.cuda_kernels.__file__).parent
+
+
+def cache_folder() -> Path:
+    """Give the folder of compiled kernels."""
+    return Path(platformdirs.user_cache_dir("langfield")) / "kernels"
+
+
+def compiler() -> str | None:
+    """Give the path of a C++ compiler, or None where there is none."""
+    return next((path for name in COMPILERS if (path := shutil.which(name))), None)
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise EnvironmentProblem(f"compiling the CPU kernels failed: {done.stderr.strip()[-600:]}", command[0], REMEDY)
+    return done.stdout
+
+
+def _cpu_flags() -> str:
+    """Give what the processor can do, because -march=native depends on it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def library_path(cxx: str, folder: Path) -> Path:
+    """Give where the library for these sources, flags, compiler and processor belongs."""
+    sources = sorted([*source_folder().glob("cpu_*.cpp"), *source_folder().glob("*.cuh")])
+    parts = [cxx, _run(cxx, "--version"), _cpu_flags(), *FLAGS, *(f"{s.name}\n{s.read_text()}" for s in sources)]
+    return folder / f"cpu-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}.so"
+
+
+def build(cxx: str, target: Path) -> None:
+    """Compile into `target`; processes that do so at the same time do not disturb each other.
+
+    Raises:
+        EnvironmentProblem: the compiler failed; its last words are in the message.
+        StorageError: the cache cannot be written.
+    """
+    sources = [str(path) for path in sorted(source_folder().glob("cpu_*.cpp"))]
+    with atomic_path(target) as temporary:
+        _run(cxx, *FLAGS, *sources, "-o", str(temporary))
+
+
+def load(folder: Path) -> ctypes.CDLL:
+    """Give the library in `folder`, compiled if it is missing and compiled anew once if it does not load.
+
+    Raises:
+        EnvironmentProblem: there is no compiler, or what it makes does not load.
+    """
+    cxx = compiler()
+    if cxx is None:
+        raise EnvironmentProblem("the compiled CPU rasterizer needs a C++ compiler and none was found", None, REMEDY)
+    path = library_path(cxx, folder)
+    if path.is_file():
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)  # cut short or not a library: build it again
+    build(cxx, path)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise EnvironmentProblem(f"the compiled CPU kernels do not load: {error}", path, REMEDY) from error
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """Give the CPU kernels of this machine; loaded once per process."""
+    loaded = load(cache_folder())
+    loaded.lf_count_tiles.restype = loaded.lf_chunk.restype = ctypes.c_int64
+    return loaded

@@ -1,0 +1,184 @@
+"""The compiled CPU kernels as functions of tensors: all memory is torch's, only pointers are passed on."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from langfield.errors import SettingsError
+from langfield.raster.build import library
+
+BLOCK = 1024
+"""Gaussians whose camera gradients are added up together (as in cpu_entry.cpp)."""
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What projection needs besides the Gaussians."""
+
+    intrinsics: tuple[float, float, float, float]
+    """fx fy cx cy, pixels."""
+    width: int
+    height: int
+    sh_degree: int
+    near: float
+    blur_px2: float
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Which Gaussians touch which tile, near to far."""
+
+    first: Tensor
+    """int64 [N + 1]: entries of Gaussian i, counted Gaussian by Gaussian, are first[i] to first[i + 1]."""
+    start: Tensor
+    """int32 [tiles + 1]: entries of each tile."""
+    gaussian: Tensor
+    """int32 [E]"""
+    slot: Tensor
+    """int32 [E]: place of the entry counted Gaussian by Gaussian."""
+    radii: Tensor
+    """int32 [N, 2]: half extents in pixels."""
+
+
+def _pass(*values: Tensor | int | None) -> list[object]:
+    """Give values as C arguments: tensors as pointers, None as the null pointer, integers as int64."""
+    return [
+        ctypes.c_void_p(v.data_ptr()) if isinstance(v, Tensor) else v if v is None else ctypes.c_int64(v)
+        for v in values
+    ]
+
+
+def _camera(viewmat: Tensor, lens: Lens) -> Tensor:
+    view = viewmat.detach().to(torch.float32).cpu()
+    tail = torch.tensor([*lens.intrinsics, lens.near, lens.blur_px2], dtype=torch.float32)
+    return torch.cat([view[:3, :3].reshape(-1), view[:3, 3], tail])
+
+
+def project(scene: tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None], viewmat: Tensor, lens: Lens) -> list[Tensor]:
+    """Project means, quats, log_scales, logit_opacities and sh (None: no colour).
+
+    Returns:
+        means2d [N, 2], conics [N, 3], depths [N], opacities [N], colours [N, 3], radii int32 [N, 2].
+    """
+    means, quats, log_scales, logits, sh = scene
+    n = means.shape[0]
+    out = [means.new_empty(shape) for shape in ((n, 2), (n, 3), (n,), (n,), (n, 3))]
+    radii = torch.empty((n, 2), dtype=torch.int32)
+    k_sh = 0 if sh is None else sh.shape[1]
+    size = lens.width, lens.height, torch.get_num_threads()
+    camera = _camera(viewmat, lens)
+    library().lf_project(
+        *_pass(means, quats, log_scales, logits, sh, n, k_sh, lens.sh_degree, camera, *size, *out, radii)
+    )
+    return [*out, radii]
+
+
+def project_backward(
+    scene: tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None],
+    viewmat: Tensor,
+    lens: Lens,
+    radii: Tensor,
+    grads: list[Tensor],
+) -> list[Tensor]:
+    """Give the gradients by the five scene tensors and the view matrix, from those of `project`'s float outputs."""
+    means, quats, log_scales, logits, sh = scene
+    n = means.shape[0]
+    out = [torch.empty_like(t) for t in (means, quats, log_scales, logits)]
+    v_sh = torch.empty_like(sh) if sh is not None else means.new_empty(0)
+    partial = torch.empty((-(-n // BLOCK), 12), dtype=torch.float64)
+    v_camera = means.new_empty(12)
+    k_sh = 0 if sh is None else sh.shape[1]
+    size = lens.width, lens.height, torch.get_num_threads()
+    camera = _camera(viewmat, lens)
+    library().lf_project_backward(
+        *_pass(means, quats, log_scales, logits, sh, n, k_sh, lens.sh_degree, camera, *size, radii, *grads),
+        *_pass(*out, v_sh, partial, v_camera),
+    )
+    v_view = torch.zeros_like(viewmat)
+    v_view[:3, :3], v_view[:3, 3] = v_camera[:9].reshape(3, 3), v_camera[9:]
+    return [*out, v_sh, v_view]
+
+
+def bin_tiles(means2d: Tensor, radii: Tensor, depths: Tensor, width: int, height: int) -> Tiles:
+    """List the Gaussians of every 16x16 tile, near to far.
+
+    Raises:
+        SettingsError: so many Gaussians cover so much of the picture that the lists cannot be indexed.
+    """
+    n, tiles = means2d.shape[0], -(-width // 16) * -(-height // 16)
+    first = torch.empty(n + 1, dtype=torch.int64)
+    entries = library().lf_count_tiles(*_pass(means2d, radii, n, width, height, first))
+    if entries >= 2**31:
+        raise SettingsError(
+            f"{n} Gaussians touch {entries} tiles of a {width}x{height} picture, more than can be listed",
+            f"means2d {list(means2d.shape)}",
+            "draw a smaller picture",
+        )
+    start = torch.empty(tiles + 1, dtype=torch.int32)
+    gaussian, slot = (torch.empty(entries, dtype=torch.int32) for _ in range(2))
+    scratch = torch.empty(4 * n, dtype=torch.int32)
+    library().lf_fill_tiles(*_pass(means2d, radii, depths, n, width, height, first, scratch, start, gaussian, slot))
+    return Tiles(first, start, gaussian, slot, radii)
+
+
+def _packed(splats: list[Tensor], radii: Tensor) -> Tensor:
+    n = splats[0].shape[0]
+    packed = torch.empty((n, 16), dtype=torch.float32)
+    library().lf_pack(*_pass(*splats, radii, n, torch.get_num_threads(), packed))
+    return packed
+
+
+def blend(
+    splats: list[Tensor], channels: Tensor | None, tiles: Tiles, size: tuple[int, int], smooth: bool
+) -> list[Tensor]:
+    """Blend means2d, conics, opacities, colours and depths, with any number of channels, in one pass.
+
+    Returns:
+        colour [H, W, 3], depth [H, W], transmittance [H, W], channels [H, W, C], last int32 [H, W].
+    """
+    width, height = size
+    many = 0 if channels is None else channels.shape[1]
+    shapes = ((height, width, 3), (height, width), (height, width), (height, width, many))
+    colour, depth, through, drawn = (torch.empty(shape, dtype=torch.float32) for shape in shapes)
+    last = torch.empty((height, width), dtype=torch.int32)
+    packed = _packed(splats, tiles.radii)  # named, so that it lives until the call returns
+    library().lf_blend(
+        *_pass(packed, channels, many, tiles.start, tiles.gaussian, width, height, smooth),
+        *_pass(torch.get_num_threads(), colour, depth, drawn, through, last),
+    )
+    return [colour, depth, through, drawn, last]
+
+
+def blend_backward(
+    splats: list[Tensor],
+    channels: Tensor | None,
+    tiles: Tiles,
+    drawn: tuple[Tensor, Tensor],
+    grads: list[Tensor],
+    how: tuple[bool, bool],
+) -> list[Tensor]:
+    """Give the gradients by the five splat tensors and the channels.
+
+    Args:
+        drawn: transmittance and last, as `blend` gave them.
+        grads: of colour, depth, transmittance and channels.
+        how: smooth cut-off; whether means2d, conics and opacities are wanted (else they are zero).
+    """
+    transmittance, last = drawn
+    height, width = last.shape
+    n, many = splats[0].shape[0], 0 if channels is None else channels.shape[1]
+    scratch = torch.empty((tiles.gaussian.shape[0], 10 + min(many, library().lf_chunk())), dtype=torch.float32)
+    means2d, conics, opacities, colours, depths = (torch.empty_like(t) for t in splats)
+    v_channels = torch.empty((n, many), dtype=torch.float32)
+    v_colour, v_depth, v_transmittance, v_drawn = grads
+    packed = _packed(splats, tiles.radii)
+    library().lf_blend_backward(
+        *_pass(packed, channels, n, many, tiles.start, tiles.gaussian, tiles.slot, tiles.first),
+        *_pass(width, height, *how, torch.get_num_threads(), transmittance, last, v_colour, v_depth, v_drawn),
+        *_pass(v_transmittance, scratch, means2d, conics, opacities, colours, depths, v_channels),
+    )
+    return [means2d, conics, opacities, colours, depths, v_channels]

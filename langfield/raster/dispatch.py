@@ -1,0 +1,181 @@
+"""Draw Gaussians: check what comes in, choose a backend, run it."""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from langfield.capture.types import Camera
+from langfield.errors import EnvironmentProblem, FormatError, SettingsError
+from langfield.progress import say
+from langfield.raster import build, ops, reference
+from langfield.raster.types import Gaussians, RasterOptions, View
+
+Backend = Literal["reference", "cpu", "cuda"]
+MAX_SIDE_PX = 32768
+NO_CUDA = "the CUDA rasterizer is not in this version of langfield yet"
+
+
+def rasterize(
+    gaussians: Gaussians,
+    camera: Camera,
+    channels: Float[Tensor, "N C"] | None = None,
+    options: RasterOptions | None = None,
+    backend: Backend | None = None,
+) -> View:
+    """Draw colour, depth, alpha and any number of channels in one pass (Kerbl et al. 2023, section 4 to 6).
+
+    Gradients flow to every Gaussian tensor, the channels, `View.means2d` and `camera.T_world_camera`. Gaussians
+    that hold values that are not finite, or a zero quaternion, are left out.
+
+    Args:
+        gaussians: N Gaussians, world units; float32, or any float dtype for the reference.
+        camera: without distortion; its picture size is the view's.
+        channels: N rows of C numbers, finite, the Gaussians' dtype.
+        options: how to draw; None for the defaults.
+        backend: None chooses by device and dtype: the compiled CPU kernels for float32, else the reference.
+
+    Raises:
+        FormatError: shapes, dtypes or devices do not fit together, or a camera or channel is not finite.
+        SettingsError: the camera has distortion or skew, or an option lies outside its range.
+        EnvironmentProblem: the backend asked for is not available here.
+    """
+    options = options or RasterOptions()
+    check_gaussians(gaussians)
+    check_channels(gaussians, channels)
+    pinhole = pinhole_of(camera, gaussians.means.dtype)
+    _check_options(options)
+    if resolve(gaussians, backend) == "reference":
+        return reference.rasterize(gaussians, pinhole, channels, options)
+    return _compiled(gaussians, pinhole, channels, options)
+
+
+def resolve(gaussians: Gaussians, backend: Backend | None = None) -> Backend:
+    """Give the backend that will draw these Gaussians.
+
+    Raises:
+        EnvironmentProblem: it is not available here.
+        SettingsError: it does not work in this dtype.
+    """
+    if backend == "cuda" or gaussians.means.device.type != "cpu":
+        where = f"means on {gaussians.means.device}"
+        raise EnvironmentProblem(NO_CUDA, where, "move the tensors to the CPU and leave backend unset")
+    if backend not in (None, "reference", "cpu"):
+        raise SettingsError(f"there is no backend {backend!r}", None, "use 'reference', 'cpu' or 'cuda'")
+    single = gaussians.means.dtype == torch.float32
+    if backend == "cpu":
+        if not single:
+            where = f"means {gaussians.means.dtype}"
+            raise SettingsError("the cpu backend draws float32 only", where, "convert it or use backend='reference'")
+        build.library()
+    return backend or ("cpu" if single and _compiled_available() else "reference")
+
+
+@functools.cache
+def _compiled_available() -> bool:
+    """Say whether the compiled kernels work here; the first time they do not, tell the person why."""
+    try:
+        build.library()
+    except EnvironmentProblem as problem:
+        say(f"Drawing with plain torch, which is many times slower: {problem}")
+        return False
+    return True
+
+
+def _compiled(gaussians: Gaussians, camera: reference.Pinhole, channels: Tensor | None, options: RasterOptions) -> View:
+    means, quats, log_scales, logits, sh = gaussians.tensors()
+    size = camera.width, camera.height
+    degree = reference.sh_degree_of(gaussians, options)
+    lens = (list(camera.intrinsics), *size, degree, options.near, options.blur_px2)
+    colour = sh if options.colour else None
+    means2d, conics, depths, opacities, colours, radii = ops.project(
+        means, quats, log_scales, logits, colour, camera.viewmat, *lens
+    )
+    tiles = ops.bin_tiles(means2d.detach(), radii, depths.detach(), *size)
+    drawn, depth, through, blended, _ = ops.blend(
+        means2d, conics, opacities, colours, depths, channels, *tiles, radii, *size, options.smooth_cutoff
+    )
+    return View(
+        alpha=1 - through,
+        depth=depth,
+        colour=drawn if options.colour else None,
+        channels=None if channels is None else blended,
+        means2d=means2d,
+        radii=radii,
+    )
+
+
+def check_gaussians(gaussians: Gaussians) -> None:
+    """Check the five tensors against each other.
+
+    Raises:
+        FormatError: a shape, dtype or device differs from what it should be; the message names the tensor.
+    """
+    means, quats, log_scales, logits, sh = gaussians.tensors()
+    n = means.shape[0] if means.dim() else 0
+    k = sh.shape[1] if sh.dim() == 3 else 0
+    wanted = {"means": (n, 3), "quats": (n, 4), "log_scales": (n, 3), "logit_opacities": (n,), "sh": (n, k, 3)}
+    for (name, shape), tensor in zip(wanted.items(), (means, quats, log_scales, logits, sh), strict=True):
+        _check_tensor(name, tensor, shape, means)
+    if k not in (1, 4, 9, 16):
+        raise FormatError(f"sh has {k} coefficients, not 1, 4, 9 or 16", f"sh {list(sh.shape)}")
+
+
+def _check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...], like: Tensor) -> None:
+    if tuple(tensor.shape) != shape:
+        raise FormatError(f"{name} has the wrong shape, {list(shape)} expected", f"{name} {list(tensor.shape)}")
+    if not tensor.is_floating_point() or tensor.dtype != like.dtype or tensor.device != like.device:
+        where = f"{name} {tensor.dtype} on {tensor.device}"
+        raise FormatError(f"{name} is not of one float dtype and device with means ({like.dtype})", where)
+
+
+def check_channels(gaussians: Gaussians, channels: Tensor | None) -> None:
+    """Check that channels are [N, C] numbers beside N Gaussians.
+
+    Raises:
+        FormatError: they are not, or some are not finite.
+    """
+    if channels is None:
+        return
+    shape = (len(gaussians), channels.shape[1] if channels.dim() == 2 else 1)
+    _check_tensor("channels", channels, shape, gaussians.means)
+    total = channels.detach().sum()  # cheaper than looking at each; it can overflow, so then we look
+    if not total.isfinite() and not channels.isfinite().all():
+        raise FormatError("channels hold values that are not finite", f"channels {list(channels.shape)}")
+
+
+def pinhole_of(camera: Camera, dtype: torch.dtype) -> reference.Pinhole:
+    """Give a camera as the kernels want it.
+
+    Raises:
+        SettingsError: it has distortion or skew, or an unreasonable picture size.
+        FormatError: its matrices are not finite or cannot be inverted.
+    """
+    if camera.distortion is not None:
+        raise SettingsError("the camera has lens distortion", camera.distortion.model, "undistort the picture first")
+    if not (0 < camera.width <= MAX_SIDE_PX and 0 < camera.height <= MAX_SIDE_PX):
+        raise SettingsError(f"a picture side must be 1 to {MAX_SIDE_PX} pixels", f"{camera.width}x{camera.height}")
+    K, T = camera.K.detach(), camera.T_world_camera
+    for name, matrix, shape in (("K", K, (3, 3)), ("T_world_camera", T, (4, 4))):
+        if tuple(matrix.shape) != shape or not matrix.isfinite().all():
+            raise FormatError(f"the camera's {name} must be {shape[0]}x{shape[1]} finite numbers", name)
+    fx, fy, cx, cy = (float(K[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    if not (fx > 0 and fy > 0):
+        raise SettingsError("focal lengths must be positive", f"fx {fx}, fy {fy}")
+    if abs(float(K[0, 1])) > 1e-6 * fx:
+        raise SettingsError("the camera has skew, which is not supported", "K[0, 1]")
+    viewmat, failed = torch.linalg.inv_ex(T.to(torch.float64))
+    if failed:
+        raise FormatError("the camera's T_world_camera cannot be inverted", "T_world_camera")
+    return reference.Pinhole(viewmat.to(dtype), (fx, fy, cx, cy), camera.width, camera.height)
+
+
+def _check_options(options: RasterOptions) -> None:
+    if not options.near > 0 or not options.blur_px2 >= 0:
+        raise SettingsError("near must be positive and blur_px2 not negative", f"{options.near}, {options.blur_px2}")
+    if options.sh_degree is not None and not 0 <= options.sh_degree <= 3:
+        raise SettingsError("sh_degree must be 0 to 3", options.sh_degree)
