@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from langfield.errors import EnvironmentProblem, FormatError
 
@@ -168,7 +168,7 @@ def open_finder(settings: IndexSettings) -> Any:
     )  # fmt: skip
     session.auth = MultiDomainBasicAuth(index_urls=indexes)
     links = [link for link in settings.find_links if "://" in link or Path(link).exists()]
-    finder = PackageFinder(session, index_urls=indexes, find_links=links, ignore_compatibility=True)
+    finder = PackageFinder(cast(Any, session), index_urls=indexes, find_links=links, ignore_compatibility=True)
     if not indexes and not links:
         finder.sources.clear()
     return finder
