@@ -8,6 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from langfield.capture import colmap, transforms
+from langfield.capture.key import capture_key
+from langfield.capture.lens import map_points_to_frame
+from langfield.capture.normalize import NormalizeSettings, normalize_capture, read_normalized
 from langfield.capture.types import Camera, Capture, Distortion, Frame, Points
 from langfield.errors import FormatError
 
@@ -38,4 +41,17 @@ def read_capture(path: Path, allow_outside: bool = False) -> Capture:
     )
 
 
-__all__ = ["FORMATS", "Camera", "Capture", "Distortion", "Frame", "Points", "read_capture"]
+__all__ = [
+    "FORMATS",
+    "Camera",
+    "Capture",
+    "Distortion",
+    "Frame",
+    "NormalizeSettings",
+    "Points",
+    "capture_key",
+    "map_points_to_frame",
+    "normalize_capture",
+    "read_capture",
+    "read_normalized",
+]

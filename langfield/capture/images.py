@@ -43,7 +43,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as image:
+            Image.init()
+            with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
                 if image.width * image.height > MAX_PIXELS:
                     size = f"{image.width}x{image.height}"
                     raise FormatError(f"picture of {size} pixels exceeds the limit of {MAX_PIXELS:,}", path)

@@ -110,12 +110,12 @@ def _camera(values: Mapping[str, Any], path: Path, where: str) -> Camera:
     stored = check_picture(path)
     width = side(values["w"], "w", where) if "w" in values else stored[0]
     height = side(values["h"], "h", where) if "h" in values else stored[1]
-    fx = _focal(values, "x", width, where)
-    fy = _focal(values, "y", height, where)
-    if fx is None and fy is None:
+    focal = [_focal(values, axis, pixels, where) for axis, pixels in (("x", width), ("y", height))]
+    fx, fy = (one if one is not None else other for one, other in (focal, focal[::-1]))
+    if fx is None or fy is None:
         raise FormatError("neither fl_x nor camera_angle_x is given", where)
     cx, cy = (number(values.get(k, half / 2), k, where) for k, half in (("cx", width), ("cy", height)))
-    K = intrinsics(fx or fy or 0.0, fy or fx or 0.0, cx, cy, where)
+    K = intrinsics(fx, fy, cx, cy, where)
     time_s = number(values["time"], "time", where) if values.get("time") is not None else None
     camera = Camera(K, width, height, _pose(values, where), _distortion(values, where), time_s)
     check_size(camera, stored, where)
