@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,13 +125,25 @@ def fit_autoencoder(
     digest = hashlib.sha256(vectors.contiguous().numpy().tobytes()).hexdigest()
     key = content_key("autoencoder fit", 1, settings, list(vectors.shape), digest)
     start = fit.resume(state_path, key) if state_path is not None else 0
-    for epoch in track(range(start, settings.epochs), "autoencoder"):
-        fit.run_epoch(epoch)
-        if state_path is not None and (epoch + 1) % STATE_EVERY_EPOCHS == 0:
-            write_tensors(state_path, fit.state(), {"key": key, "epochs_done": epoch + 1})
+    with _one_thread():
+        for epoch in track(range(start, settings.epochs), "autoencoder"):
+            fit.run_epoch(epoch)
+            if state_path is not None and (epoch + 1) % STATE_EVERY_EPOCHS == 0:
+                write_tensors(state_path, fit.state(), {"key": key, "epochs_done": epoch + 1})
     codec = Autoencoder(fit.network, vectors.shape[1], settings, {})
     codec.fidelity = measure_fidelity(vectors, codec.decode(codec.encode(vectors)))
     return codec
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread: these layers are too small to share, and sums then always have one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Fit:
@@ -197,7 +210,7 @@ def load_autoencoder(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) ->
     Raises:
         FormatError: sizes and tensors do not fit together, or values are not finite.
     """
-    settings, dim = _read_about(about)
+    settings, dim, fidelity = _read_about(about)
     with torch.device("meta"):
         network = _Network(dim, settings)
     expected = {name: t.shape for name, t in network.state_dict().items()}
@@ -212,18 +225,19 @@ def load_autoencoder(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) ->
                 "fit the codec again",
             )
     network.load_state_dict(dict(tensors), assign=True)
-    return Autoencoder(network, dim, settings, dict(about.get("fidelity") or {}))
+    return Autoencoder(network, dim, settings, fidelity)
 
 
-def _read_about(about: Mapping[str, Any]) -> tuple[AutoencoderSettings, int]:
+def _read_about(about: Mapping[str, Any]) -> tuple[AutoencoderSettings, int, dict[str, float]]:
     try:
         stored: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in dict(about["settings"]).items()}
         settings, dim = AutoencoderSettings(**stored), about["dim"]
         _check_settings(settings)
         _check_widths((dim,))
+        fidelity = dict(about.get("fidelity") or {})
     except (KeyError, TypeError, ValueError, SettingsError) as error:
         raise FormatError(f"codec description is not usable: {error}", remedy="fit the codec again") from error
-    return settings, dim
+    return settings, dim, fidelity
 
 
 def _check_settings(settings: AutoencoderSettings) -> None:
