@@ -8,8 +8,9 @@ import json
 import os
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ import torch
 from langfield.errors import FormatError, StorageError
 
 GIB = 2**30
+# What zipfile, zlib and numpy raise on damaged bytes; MemoryError: a header that declares an absurd shape.
+NPZ_ERRORS = (
+    OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def plain(value: Any) -> Any:
@@ -69,7 +74,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             f"could not write a file: {error.strerror or error}", path, "free disk space or choose another folder"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a parent that is a file fails here too; the error above says it better
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -118,7 +124,7 @@ def read_arrays(path: Path, max_bytes: int = GIB) -> dict[str, np.ndarray]:
             raise FormatError(f"arrays of {need} bytes exceed the limit of {max_bytes}", path)
         with np.load(path, allow_pickle=False) as loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except NPZ_ERRORS as error:
         raise FormatError(f"not readable as arrays: {error}", path) from error
 
 
