@@ -1,0 +1,61 @@
+"""The `langfield` command: a table of commands and one place where errors become one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+COMMANDS = {
+    "prepare": "langfield.commands.prepare:prepare",
+    "query": "langfield.commands.query:query",
+    "eval": "langfield.commands.evaluate:evaluate",
+    "view": "langfield.commands.view:view",
+    "export": "langfield.commands.export:export",
+    "doctor": "langfield.commands.doctor:doctor",
+    "weights": "langfield.commands.weights:COMMANDS",
+    "bench": "langfield.commands.bench:bench",
+}
+HELP = """usage: langfield COMMAND [--help] ...
+
+  prepare   photos or a video to a posed capture
+  query     ask a trained field for something in words
+  eval      score a field against labels (LangSplat's localisation and IoU)
+  view      open a field in the browser
+  export    write a field's Gaussians as a PLY that opens elsewhere
+  doctor    say what is missing on this machine and how to repair it
+  weights   list, get and locate model weights; train the text bridge
+  bench     measure speed and quality, as ratios from one run
+
+A field is trained with: ns-train langsplat --data DIR
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a problem a person can act on ends in one sentence and exit status 1."""
+    from langfield.errors import LangfieldError
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help") or words[0] not in COMMANDS:
+        sys.stderr.write(HELP)
+        raise SystemExit(0 if words and words[0] in ("-h", "--help") else 2)
+    try:
+        code = _run(words[0], words[1:])
+    except LangfieldError as error:
+        sys.stderr.write(f"error: {error}\n")
+        code = 1
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; what was finished is kept\n")
+        code = 130
+    raise SystemExit(code or 0)
+
+
+def _run(name: str, words: list[str]) -> int | None:
+    import tyro
+
+    module, _, attribute = COMMANDS[name].partition(":")
+    target: Callable[..., int | None] | dict[str, Callable[..., int | None]]
+    target = getattr(importlib.import_module(module), attribute)
+    if isinstance(target, dict):
+        return tyro.extras.subcommand_cli_from_dict(target, args=words, prog=f"langfield {name}")
+    return tyro.cli(target, args=words, prog=f"langfield {name}")

@@ -1,0 +1,166 @@
+"""Training a field: the colour stage, then the language stage with geometry frozen, as one row of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, Int16, UInt8
+from torch import Tensor
+
+from langfield.artefacts import atomic_path, content_key, file_key
+from langfield.cache import Cache
+from langfield.capture.images import read_picture
+from langfield.capture.types import Camera, Capture, Frame, Points
+from langfield.codec.types import Codec
+from langfield.field.language import LanguageFit, latent_targets
+from langfield.field.photometric import PhotometricFit, psnr, view_order
+from langfield.field.types import Field
+from langfield.raster import rasterize
+from langfield.raster.types import Gaussians
+from langfield.settings import RunSettings
+from langfield.stages import VERSIONS, FrameFeatures
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """One picture at training size."""
+
+    name: str
+    camera: Camera
+    image: UInt8[np.ndarray, "H W 3"]
+
+    def target(self) -> Float[Tensor, "H W 3"]:
+        """Give the picture as float32 in 0 to 1."""
+        return torch.from_numpy(self.image).float() / 255
+
+
+@dataclass(frozen=True)
+class LanguageView:
+    """What a view teaches the language stage: id maps at training size and the codes of their rows."""
+
+    ids: Int16[Tensor, "3 H W"]
+    codes: Float[Tensor, "M d"]
+
+
+def training_view(frame: Frame, longest_side_px: int) -> TrainingView:
+    """Read a frame and bring it to training size (area average; never enlarged)."""
+    image, camera = read_picture(frame.path), frame.camera
+    scale = min(1.0, longest_side_px / max(camera.width, camera.height))
+    width, height = max(1, round(camera.width * scale)), max(1, round(camera.height * scale))
+    if (width, height) != (camera.width, camera.height):
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return TrainingView(frame.name, camera.resized(width, height), image)
+
+
+def language_view(features: FrameFeatures, codec: Codec, view: TrainingView) -> LanguageView:
+    """Bring a frame's id maps to training size (nearest) and encode its embeddings."""
+    segments, vectors = features.load()
+    size = (view.camera.width, view.camera.height)
+    ids = np.stack([cv2.resize(level, size, interpolation=cv2.INTER_NEAREST) for level in segments.ids])
+    with torch.no_grad():
+        return LanguageView(torch.from_numpy(ids), codec.encode(vectors))
+
+
+class FieldFit:
+    """The colour stage and the language stage behind one step counter; its state is all that a resume needs.
+
+    Args:
+        views: training views.
+        points: start points of the Gaussians.
+        settings: the run's settings.
+    """
+
+    def __init__(self, views: Sequence[TrainingView], points: Points, settings: RunSettings) -> None:
+        self.views, self.settings = list(views), settings
+        self.photometric = PhotometricFit(points, [v.camera for v in views], settings.photometric)
+        self.language: LanguageFit | None = None
+        self.language_views: list[LanguageView] = []
+
+    def teach(self, language_views: Sequence[LanguageView]) -> None:
+        """Give the language stage its targets, one per training view and in the same order."""
+        self.language_views = list(language_views)
+
+    @property
+    def gaussians(self) -> Gaussians:
+        """The Gaussians as they are now."""
+        return self.photometric.gaussians.detach()
+
+    @property
+    def codes(self) -> Float[Tensor, "L N d"] | None:
+        """The codes as they are now, None before the language stage."""
+        return self.language.codes.detach() if self.language else None
+
+    def step(self, step: int) -> dict[str, float]:
+        """Do training step `step` (0 to total_steps - 1) and give its metrics; what is random follows from the step."""
+        colour_steps = self.settings.photometric.steps
+        row = view_order(len(self.views), step, self.settings.seed)
+        view = self.views[row]
+        if step < colour_steps:
+            return self.photometric.step(step, view.camera, view.target())
+        self.language = self.language or self._start_language()
+        target = self.language_views[row]
+        targets, valid = latent_targets(target.ids, target.codes)
+        return self.language.step(step - colour_steps, view.camera, targets, valid)
+
+    def _start_language(self) -> LanguageFit:
+        width = self.language_views[0].codes.shape[1]
+        return LanguageFit(self.gaussians, 3, width, self.settings.language)
+
+    def state(self) -> dict[str, Any]:
+        """Give everything a resume needs as tensors and numbers."""
+        return {
+            "photometric": self.photometric.state(),
+            "language": self.language.state() if self.language else {},
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave; the next steps are bit for bit those of an undisturbed run."""
+        self.photometric.load_state(state["photometric"])
+        if state["language"]:
+            self.language = self._start_language()
+            self.language.load_state(state["language"])
+
+    def field(self, codec: Codec | None, provenance: dict[str, Any]) -> Field:
+        """Give the finished field."""
+        return Field(self.gaussians, self.codes, codec, provenance)
+
+
+def mean_psnr(gaussians: Gaussians, views: Sequence[TrainingView]) -> float | None:
+    """Give the mean PSNR (dB) over views, None where there is none."""
+    with torch.no_grad():
+        values = [psnr(_drawn(gaussians, v.camera), v.target()) for v in views]
+    return float(np.mean(values)) if values else None
+
+
+def _drawn(gaussians: Gaussians, camera: Camera) -> Float[Tensor, "H W 3"]:
+    colour = rasterize(gaussians, camera).colour
+    if colour is None:  # cannot be: colour is drawn by default
+        raise RuntimeError("the rasterizer gave no colour")
+    return colour.clamp(0, 1)
+
+
+def geometry_path(views: Sequence[Frame], capture: Capture, settings: RunSettings, cache: Cache) -> Path:
+    """Give where the finished colour stage of these views and settings is kept for other runs."""
+    pictures = [(f.name, file_key(f.path), f.camera.K, f.camera.T_world_camera) for f in views]
+    key = content_key(
+        "geometry", VERSIONS["geometry"], pictures, capture.points.xyz, settings.photometric,
+        settings.train_side_px, settings.seed,
+    )  # fmt: skip
+    return cache.path("geometry", key, ".pt")
+
+
+def save_state(path: Path, state: Any) -> None:
+    """Write tensors and numbers atomically in torch's own format."""
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(path: Path) -> Any:
+    """Read what `save_state` wrote; nothing but tensors and plain data is accepted."""
+    return torch.load(path, map_location="cpu", weights_only=True)

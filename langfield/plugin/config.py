@@ -1,0 +1,29 @@
+"""`langsplat` as nerfstudio knows it: the entry point `ns-train langsplat` finds."""
+
+from __future__ import annotations
+
+from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, MachineConfig, ViewerConfig
+from nerfstudio.plugins.types import MethodSpecification
+
+from langfield.plugin.datamanager import LangsplatDataManagerConfig
+from langfield.plugin.model import LangsplatModelConfig
+from langfield.plugin.pipeline import LangsplatPipelineConfig
+from langfield.plugin.trainer import LangsplatTrainerConfig, default_device
+
+langsplat = MethodSpecification(
+    config=LangsplatTrainerConfig(
+        method_name="langsplat",
+        machine=MachineConfig(device_type=default_device()),
+        pipeline=LangsplatPipelineConfig(datamanager=LangsplatDataManagerConfig(), model=LangsplatModelConfig()),
+        optimizers={},
+        vis="tensorboard",
+        # Loopback only: nerfstudio would open the viewer to the whole network.
+        viewer=ViewerConfig(websocket_host="127.0.0.1", quit_on_train_completion=True),
+        logging=LoggingConfig(local_writer=LocalWriterConfig(enable=False), profiler="none", steps_per_log=50),
+        steps_per_save=500,
+        steps_per_eval_batch=0,
+        steps_per_eval_image=0,
+        steps_per_eval_all_images=0,
+    ),
+    description="Language field: Gaussians that carry compressed CLIP features and answer text queries, on CPU or GPU.",
+)

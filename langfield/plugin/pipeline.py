@@ -1,0 +1,148 @@
+"""The whole corridor behind nerfstudio's pipeline: 2D stages, then one step counter over colour and language."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
+
+from langfield.artefacts import read_tensors
+from langfield.cache import open_cache
+from langfield.codec.types import Codec
+from langfield.fit import FieldFit, geometry_path, language_view, load_state, mean_psnr, save_state
+from langfield.plugin.datamanager import LangsplatDataManager
+from langfield.plugin.model import LangsplatModel
+from langfield.run import write_results
+from langfield.settings import RunSettings
+from langfield.stages import FrameFeatures, embed_frames, make_codec, segment_frames
+
+
+@dataclass
+class LangsplatPipelineConfig(VanillaPipelineConfig):
+    """Settings of the run, and nerfstudio's own parts."""
+
+    _target: type = field(default_factory=lambda: LangsplatPipeline)
+    settings: RunSettings = field(default_factory=RunSettings)
+    """From a capture to a field."""
+
+
+class LangsplatPipeline(VanillaPipeline):
+    """Holds the capture, the 2D features, the codec and the fit.
+
+    Args:
+        config: settings; the data folder is in its data manager.
+        device, test_mode, world_size, local_rank, grad_scaler: as nerfstudio passes them.
+    """
+
+    config: LangsplatPipelineConfig
+    datamanager: LangsplatDataManager
+    model: LangsplatModel
+
+    def __init__(self, config: LangsplatPipelineConfig, device: str, test_mode: Any = "val",
+                 world_size: int = 1, local_rank: int = 0, grad_scaler: Any = None) -> None:  # fmt: skip
+        config.datamanager.dataparser.settings = config.settings  # pyright: ignore
+        self.seconds: dict[str, float] = {}
+        start = time.monotonic()
+        super().__init__(config, device, test_mode, world_size, local_rank, grad_scaler)
+        self.seconds["frames"] = time.monotonic() - start
+        self.cache = open_cache(config.settings.cache_dir, config.settings.redo)
+        self.features: list[FrameFeatures] = []
+        self.codec: Codec | None = None
+
+    @property
+    def _parser(self) -> Any:
+        return self.datamanager.dataparser
+
+    def prepare_training(self) -> None:
+        """Run the 2D stages (or find them cached), and set the fit up behind the model."""
+        settings, frames = self.config.settings, self._parser.training
+        with self._timed("masks"):
+            segments = segment_frames(frames, settings, self.cache)
+        with self._timed("embeddings"):
+            self.features = embed_frames(frames, segments, settings, self.cache)
+        with self._timed("codec"):
+            self.codec = make_codec(self.features, settings, self.cache)
+        fit = FieldFit(self._parser.training_views, self._parser.capture.points, settings)
+        pairs = zip(self.features, self._parser.training_views, strict=True)
+        fit.teach([language_view(f, self.codec, view) for f, view in pairs])
+        self.model.attach(fit)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - start
+
+    @property
+    def fit(self) -> FieldFit:
+        """The fit; there once `prepare_training` has run."""
+        if self.model.fit is None:
+            raise RuntimeError("prepare_training has not run")
+        return self.model.fit
+
+    @property
+    def geometry(self) -> Path:
+        """Where the finished colour stage lies, shared with other runs of the same views and settings."""
+        return geometry_path(self._parser.training, self._parser.capture, self.config.settings, self.cache)
+
+    def take_cached_geometry(self) -> bool:
+        """Skip the colour stage where an earlier run with equal inputs has finished it."""
+        path = self.geometry
+        if not self.cache.has("geometry", path):
+            return False
+        self.fit.load_state({"photometric": load_state(path), "language": {}})
+        return True
+
+    def train_step(self, step: int) -> dict[str, float]:
+        """Do one training step; the last one of the colour stage leaves its result for other runs."""
+        colour_steps = self.config.settings.photometric.steps
+        with self._timed("colour" if step < colour_steps else "language"):
+            metrics = self.fit.step(step)
+        if step == colour_steps - 1:
+            save_state(self.geometry, self.fit.photometric.state())
+        return metrics
+
+    def finish(self, folder: Path) -> dict[str, Any]:
+        """Write the field and all a query needs into the run; gives what the manifest says about it."""
+        parser = self._parser
+        quality = {
+            "psnr_training_db": mean_psnr(self.fit.gaussians, parser.training_views),
+            "psnr_held_out_db": mean_psnr(self.fit.gaussians, parser.held_out_views),
+            "gaussians": len(self.fit.gaussians),
+        }
+        provenance = {
+            "image_encoder": self.image_encoder_provenance(),
+            "quality": quality,
+            "settings": self.config.settings.result_settings(),
+        }
+        features = {f.name: found for f, found in zip(parser.training, self.features, strict=True)}
+        write_results(folder, self.fit.field(self.codec, provenance), parser.capture, features)
+        return {
+            "quality": quality,
+            "training_views": [f.name for f in parser.training],
+            "held_out_views": [f.name for f in parser.held_out],
+            "notes": list(parser.capture.notes),
+        }
+
+    def image_encoder_provenance(self) -> dict[str, Any]:
+        """Give what the embeddings say of the encoder that made them."""
+        return read_tensors(self.features[0].embeddings)[1] if self.features else {}
+
+    def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
+        """Take a checkpoint's state back."""
+        self.model.update_to_step(step)
+        self.load_state_dict(loaded_state)
+
+    @torch.no_grad()
+    def get_train_loss_dict(self, step: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        """Do a training step in the words of nerfstudio's trainer (the gradient step is done within)."""
+        with torch.enable_grad():
+            metrics = self.train_step(step)
+        values = {name: torch.tensor(value) for name, value in metrics.items()}
+        return {}, {"loss": values["loss"]}, values

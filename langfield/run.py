@@ -1,0 +1,192 @@
+"""A run's folder: what `ns-train langsplat` leaves behind, and how everything after it opens one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from langfield.artefacts import read_json, write_json
+from langfield.capture.types import Camera, Capture, Distortion, Frame
+from langfield.errors import FormatError, LangfieldError
+from langfield.field.ply import write_ply
+from langfield.field.store import load_field, save_field
+from langfield.field.types import Field
+from langfield.stages import FrameFeatures
+from langfield.suite.types import TextEncoder
+
+MANIFEST = "manifest.json"
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, opened."""
+
+    path: Path
+    manifest: dict[str, Any]
+    field: Field
+    frames: tuple[Frame, ...]
+    """All views, training and held out."""
+
+    @property
+    def views(self) -> dict[str, Camera]:
+        """Camera of every view by its name."""
+        return {f.name: f.camera for f in self.frames}
+
+    @property
+    def training_names(self) -> set[str]:
+        """Names of the frames the field was trained on."""
+        return set(self.manifest["training_views"])
+
+    def features(self, frame: Frame) -> FrameFeatures | None:
+        """Give the 2D features of a frame where the run has them."""
+        stem = self.path / "segments" / frame.name
+        found = FrameFeatures(stem.with_name(stem.name + ".npz"), stem.with_name(stem.name + ".safetensors"))
+        return found if found.segments.is_file() and found.embeddings.is_file() else None
+
+    def text_encoder(self, spec: str | None = None) -> TextEncoder:
+        """Load the text encoder the run names, or another of the same space."""
+        from langfield.suite import text_encoder
+
+        return text_encoder(spec or self.manifest["settings"]["text_encoder"])
+
+
+def find_run(path: Path) -> Path:
+    """Give the run's folder for a run, its config.yml, or a folder with runs below it (the newest finished one).
+
+    Raises:
+        FormatError: there is no finished run.
+    """
+    path = path.parent if path.name in ("config.yml", MANIFEST) else path
+    if (path / MANIFEST).is_file():
+        return path
+    below = sorted(path.glob(f"**/{MANIFEST}"), key=lambda p: p.stat().st_mtime) if path.is_dir() else []
+    done = [p.parent for p in below if read_json(p).get("state") == "finished"]
+    if not done:
+        raise FormatError("no finished run here", path, "train one with: ns-train langsplat --data DIR")
+    return done[-1]
+
+
+def open_run(path: Path) -> Run:
+    """Open a finished run for questions.
+
+    Raises:
+        FormatError: it is not a run, is unfinished, or a file of it is damaged.
+    """
+    folder = find_run(path)
+    manifest = read_json(folder / MANIFEST)
+    if manifest.get("version") != MANIFEST_VERSION:
+        raise FormatError(f"manifest version {manifest.get('version')} is not {MANIFEST_VERSION}", folder / MANIFEST)
+    if manifest.get("state") != "finished":
+        raise FormatError("the run is not finished", folder, "run the same ns-train command again to go on")
+    return Run(folder, manifest, load_field(folder), frames_from_json(read_json(folder / "capture.json"), folder))
+
+
+def write_results(folder: Path, field: Field, capture: Capture, features: dict[str, FrameFeatures]) -> None:
+    """Write everything a query needs into the run's folder; features by frame name."""
+    save_field(folder, field)
+    write_ply(folder / "point_cloud.ply", field.gaussians)
+    write_json(folder / "capture.json", frames_to_json(capture))
+    for name, found in features.items():
+        for source in (found.segments, found.embeddings):
+            _link(source, folder / "segments" / (name + source.suffix))
+
+
+def _link(source: Path, target: Path) -> None:
+    """Put `source` at `target` without a second copy where the file system can."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def frames_to_json(capture: Capture) -> dict[str, Any]:
+    """Give frames and cameras as JSON data."""
+    frames = [
+        {"name": f.name, "path": str(f.path), "camera": _camera_json(f.camera),
+         "source": f.source and _camera_json(f.source)}
+        for f in capture.frames
+    ]  # fmt: skip
+    return {"version": 1, "world": capture.world, "unit": capture.unit, "notes": capture.notes, "frames": frames}
+
+
+def _camera_json(camera: Camera) -> dict[str, Any]:
+    return {
+        "K": camera.K, "width": camera.width, "height": camera.height, "T_world_camera": camera.T_world_camera,
+        "distortion": camera.distortion, "time_s": camera.time_s,
+    }  # fmt: skip
+
+
+def frames_from_json(data: Any, where: Path) -> tuple[Frame, ...]:
+    """Give the frames back.
+
+    Raises:
+        FormatError: a field is missing or of the wrong kind.
+    """
+    try:
+        return tuple(
+            Frame(f["name"], Path(f["path"]), _camera(f["camera"]), f["source"] and _camera(f["source"]))
+            for f in data["frames"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"capture.json lacks or garbles {error}", where) from error
+
+
+def _camera(data: Any) -> Camera:
+    lens = data["distortion"]
+    return Camera(
+        torch.tensor(data["K"], dtype=torch.float64).reshape(3, 3), int(data["width"]), int(data["height"]),
+        torch.tensor(data["T_world_camera"], dtype=torch.float64).reshape(4, 4),
+        Distortion(lens["model"], tuple(lens["coefficients"])) if lens else None, data["time_s"],
+    )  # fmt: skip
+
+
+class RunLock:
+    """Holds a run's folder for one process; the system lets go of it when the process ends, however it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file: IO[bytes] = (folder / ".lock").open("wb")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise LangfieldError(
+                "another process is training in this folder", folder, "wait for it or use --fresh True"
+            ) from error
+
+    def release(self) -> None:
+        """Let go of the folder."""
+        self._file.close()
+
+
+def is_busy(folder: Path) -> bool:
+    """Tell whether a live process holds the run's folder."""
+    try:
+        RunLock(folder).release()
+    except LangfieldError:
+        return True
+    return False
+
+
+def unfinished_runs(method_folder: Path, settings_key: str) -> Sequence[Path]:
+    """Give the folders of unfinished, unheld runs with these settings, oldest first."""
+    found = []
+    for manifest in sorted(method_folder.glob(f"*/{MANIFEST}")):
+        try:
+            data = read_json(manifest)
+        except FormatError:
+            continue
+        same = data.get("settings_key") == settings_key and data.get("state") == "running"
+        if same and not is_busy(manifest.parent):
+            found.append(manifest.parent)
+    return found

@@ -1,0 +1,61 @@
+"""All that a run can be told, in one frozen tree; `ns-train langsplat --help` shows every leaf."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from langfield.artefacts import content_key, plain
+from langfield.capture.normalize import NormalizeSettings
+from langfield.codec.autoencoder import AutoencoderSettings
+from langfield.field.language import LanguageSettings
+from langfield.field.photometric import PhotometricSettings
+from langfield.segment.types import SegmentSettings
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """From a capture to a field."""
+
+    max_views: int | None = None
+    """Use only this many views, evenly spaced over the capture; all of them by default."""
+    hold_out_every: int = 8
+    """Keep every n-th view (the n-th, 2n-th, ...) out of training, for honest PSNR; 0 keeps none out."""
+    train_side_px: int = 320
+    """Longer side of the pictures the Gaussians are trained on, pixels."""
+    segmenter: str = "mobile-sam"
+    """What finds masks: mobile-sam, sam:vit_h, components (no weights needed)."""
+    image_encoder: str = "openai-vit-b16-torch"
+    """What embeds crops: openai-vit-b16-torch, openai-vit-b16-int8, openclip:MODEL/TAG."""
+    text_encoder: str = "bridge-minilm-b16"
+    """What embeds queries; must share the image encoder's space."""
+    seed: int = 42
+    """Seed of everything random."""
+    frames: NormalizeSettings = field(default_factory=NormalizeSettings)
+    """How pictures are brought to upright pinhole form."""
+    segment: SegmentSettings = field(default_factory=SegmentSettings)
+    """How masks are made."""
+    codec: AutoencoderSettings = field(default_factory=AutoencoderSettings)
+    """The per-scene autoencoder."""
+    photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
+    """The colour stage."""
+    language: LanguageSettings = field(default_factory=LanguageSettings)
+    """The language stage."""
+    cache_dir: Path | None = None
+    """Where stage artefacts are shared between runs; the user's cache folder by default."""
+    redo: tuple[str, ...] = ()
+    """Stages to run again although their artefacts are there: frames segments embeddings codec geometry."""
+
+    @property
+    def total_steps(self) -> int:
+        """Training steps of the colour and language stages together."""
+        return self.photometric.steps + self.language.steps
+
+    def result_settings(self) -> dict[str, Any]:
+        """Give what decides a run's result as JSON data (not where caches lie)."""
+        return {k: v for k, v in plain(self).items() if k not in ("cache_dir", "redo")}
+
+    def key(self) -> str:
+        """Give the hash of what decides a run's result."""
+        return content_key(self.result_settings())

@@ -1,0 +1,136 @@
+"""The stages before training: a capture to frames, masks, embeddings and a codec, each cached by content.
+
+Every artefact is one unit of work in a file named by the hash of all it depends on, written atomically:
+killing a stage loses the unit in progress, and the same call goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from langfield.artefacts import content_key, file_key, read_tensors, write_tensors
+from langfield.cache import Cache
+from langfield.capture import read_capture
+from langfield.capture.images import read_picture
+from langfield.capture.key import capture_key
+from langfield.capture.normalize import normalize_capture
+from langfield.capture.types import Capture, Frame
+from langfield.codec import fit_autoencoder, load_codec
+from langfield.codec.types import Codec
+from langfield.errors import FormatError
+from langfield.progress import say, track
+from langfield.segment import load_segments, save_segments, segmenter, segmenter_identity
+from langfield.segment.types import Segments
+from langfield.settings import RunSettings
+from langfield.suite import encoder_identity, image_encoder
+from langfield.suite.crops import embed_segments
+
+T = TypeVar("T")
+VERSIONS = {"frames": 1, "segments": 1, "embeddings": 1, "codec": 1, "geometry": 1}
+"""Raised when a stage's code changes what it writes, so that old artefacts are not taken for new ones."""
+
+
+@dataclass(frozen=True)
+class FrameFeatures:
+    """Where the 2D language features of one frame lie."""
+
+    segments: Path
+    embeddings: Path
+
+    def load(self) -> tuple[Segments, Float[Tensor, "M D"]]:
+        """Read the segments and their unit vectors (float32)."""
+        tensors, _ = read_tensors(self.embeddings)
+        return load_segments(self.segments), tensors["vectors"].float()
+
+
+def prepare_frames(data: Path, settings: RunSettings, cache: Cache) -> Capture:
+    """Bring a capture to upright pinhole pictures of bounded size, and choose the views.
+
+    Raises:
+        FormatError: the capture cannot be read.
+    """
+    capture = choose_views(read_capture(data), settings.max_views)
+    key = content_key("frames", VERSIONS["frames"], capture_key(capture), settings.frames)
+    return normalize_capture(capture, cache.path("frames", key, ""), settings.frames)
+
+
+def choose_views(capture: Capture, max_views: int | None) -> Capture:
+    """Keep at most `max_views` frames, evenly spaced in the capture's order."""
+    n = len(capture.frames)
+    if max_views is None or max_views >= n:
+        return capture
+    if max_views < 2:
+        raise FormatError("at least two views are needed", f"max_views = {max_views}", "raise --max-views")
+    rows = np.linspace(0, n - 1, max_views).round().astype(int)
+    note = f"{max_views} of {n} views used"
+    return Capture(
+        capture.root, tuple(capture.frames[i] for i in rows), capture.points, capture.world, capture.unit,
+        (*capture.notes, note),
+    )  # fmt: skip
+
+
+def split_views(frames: Sequence[Frame], hold_out_every: int) -> tuple[list[Frame], list[Frame]]:
+    """Give the training views and the held-out ones (the n-th, 2n-th, ... of the capture's order)."""
+    if hold_out_every <= 1:
+        return list(frames), []
+    held = [f for i, f in enumerate(frames) if i % hold_out_every == hold_out_every - 1]
+    return [f for f in frames if f not in held], held
+
+
+def segment_frames(frames: Sequence[Frame], settings: RunSettings, cache: Cache) -> list[Path]:
+    """Find masks at three levels in every frame; gives one segments file per frame."""
+    identity = segmenter_identity(settings.segmenter, settings.segment)
+    keys = [content_key("segments", VERSIONS["segments"], file_key(f.path), identity) for f in frames]
+    paths = [cache.path("segments", key, ".npz") for key in keys]
+    todo = [(f, p) for f, p in zip(frames, paths, strict=True) if not cache.has("segments", p)]
+    if todo:
+        finder = segmenter(settings.segmenter, settings.segment)
+        for frame, path in _announce(todo, "masks", len(frames)):
+            save_segments(path, finder.segment(read_picture(frame.path)))
+    return paths
+
+
+def embed_frames(
+    frames: Sequence[Frame], segments: Sequence[Path], settings: RunSettings, cache: Cache
+) -> list[FrameFeatures]:
+    """Embed every segment's masked crop; gives the features of every frame."""
+    identity = encoder_identity(settings.image_encoder)
+    keys = [content_key("embeddings", VERSIONS["embeddings"], p.stem, identity) for p in segments]
+    paths = [cache.path("embeddings", key, ".safetensors") for key in keys]
+    todo = [(f, s, p) for f, s, p in zip(frames, segments, paths, strict=True) if not cache.has("embeddings", p)]
+    if todo:
+        encoder = image_encoder(settings.image_encoder)
+        for frame, rows, path in _announce(todo, "embeddings", len(frames)):
+            vectors = embed_segments(read_picture(frame.path), load_segments(rows), encoder)
+            write_tensors(path, {"vectors": torch.as_tensor(vectors).half()}, encoder.provenance)
+    return [FrameFeatures(s, p) for s, p in zip(segments, paths, strict=True)]
+
+
+def _announce(todo: list[T], label: str, total: int) -> Iterator[T]:
+    """Walk through unfinished work under a bar, saying how much an earlier run has done."""
+    if len(todo) < total:
+        say(f"{label}: {total - len(todo)} of {total} cached")
+    return track(todo, label)
+
+
+def make_codec(features: Sequence[FrameFeatures], settings: RunSettings, cache: Cache) -> Codec:
+    """Fit the per-scene autoencoder on the embeddings of all training views, or read it back."""
+    key = content_key("codec", VERSIONS["codec"], [f.embeddings.stem for f in features], settings.codec)
+    path = cache.path("codec", key, ".safetensors")
+    if cache.has("codec", path):
+        say("codec: cached")
+        return load_codec(*read_tensors(path))
+    vectors = torch.cat([f.load()[1] for f in features])
+    if len(vectors) < 2:
+        raise FormatError("no masks were found in any view", None, "try another segmenter or larger pictures")
+    codec = fit_autoencoder(vectors, settings.codec)
+    write_tensors(path, codec.tensors(), codec.about())
+    return codec
