@@ -95,4 +95,5 @@ def library() -> ctypes.CDLL:
     """Give the CPU kernels of this machine; loaded once per process."""
     loaded = load(cache_folder())
     loaded.lf_count_tiles.restype = loaded.lf_chunk.restype = ctypes.c_int64
+    loaded.lf_ssim.restype = ctypes.c_double
     return loaded

@@ -182,3 +182,13 @@ def blend_backward(
         *_pass(v_transmittance, scratch, means2d, conics, opacities, colours, depths, v_channels),
     )
     return [means2d, conics, opacities, colours, depths, v_channels]
+
+
+def ssim(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the mean structural similarity of two [H, W, 3] pictures and its gradient by the first."""
+    height, width, _ = a.shape
+    maps = torch.empty((5, height, 3 * (width + 10)), dtype=torch.float32)
+    slopes, v_a = torch.empty((3, height, 3 * width), dtype=torch.float32), torch.empty_like(a)
+    rows = torch.empty(height, dtype=torch.float64)
+    value = library().lf_ssim(*_pass(a, b, width, height, torch.get_num_threads(), maps, slopes, rows, v_a))
+    return torch.tensor(value, dtype=torch.float32), v_a

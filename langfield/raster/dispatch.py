@@ -72,11 +72,11 @@ def resolve(gaussians: Gaussians, backend: Backend | None = None) -> Backend:
             where = f"means {gaussians.means.dtype}"
             raise SettingsError("the cpu backend draws float32 only", where, "convert it or use backend='reference'")
         build.library()
-    return backend or ("cpu" if single and _compiled_available() else "reference")
+    return backend or ("cpu" if single and compiled_available() else "reference")
 
 
 @functools.cache
-def _compiled_available() -> bool:
+def compiled_available() -> bool:
     """Say whether the compiled kernels work here; the first time they do not, tell the person why."""
     try:
         build.library()

@@ -90,12 +90,12 @@ project.register_autograd(_through_project, setup_context=_keep_scene)
 )
 def bin_tiles(means2d: Tensor, radii: Tensor, depths: Tensor, width: int, height: int) -> tuple[Tensor, ...]:
     """Give first, start, gaussian and slot of `cpu.Tiles`."""
-    tiles = cpu.bin_tiles(*_dense((means2d, radii, depths)), width, height)
+    tiles = cpu.bin_tiles(means2d.contiguous(), radii.contiguous(), depths.contiguous(), width, height)
     return tiles.first, tiles.start, tiles.gaussian, tiles.slot
 
 
 @bin_tiles.register_fake
-def _(means2d: Tensor, radii: Tensor, depths: Tensor, width: int, height: int) -> tuple[Tensor, ...]:
+def _(means2d: Tensor, radii: Tensor, depths: Tensor, width: int, height: int) -> tuple[Tensor, ...]:  # noqa: ARG001
     entries = torch.library.get_ctx().new_dynamic_size()
     tiles = -(-width // 16) * -(-height // 16)
     lists = [radii.new_empty(shape) for shape in (tiles + 1, entries, entries)]
@@ -158,3 +158,27 @@ def _through_blend(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
 
 
 blend.register_autograd(_through_blend, setup_context=_keep_splats)
+
+
+@torch.library.custom_op(
+    "langfield::ssim", mutates_args=(), device_types="cpu", schema="(Tensor a, Tensor b) -> (Tensor, Tensor)"
+)
+def ssim(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the mean structural similarity and its gradient by `a` (the second output, not differentiable)."""
+    return cpu.ssim(a.contiguous(), b.contiguous())
+
+
+@ssim.register_fake
+def _(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+    return a.new_empty(()), torch.empty_like(a)
+
+
+def _keep_slope(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:  # noqa: ARG001
+    ctx.save_for_backward(output[1])
+
+
+def _through_ssim(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None]:
+    return grad * ctx.saved_tensors[0], None
+
+
+ssim.register_autograd(_through_ssim, setup_context=_keep_slope)
