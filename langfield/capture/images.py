@@ -32,7 +32,7 @@ _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, Type
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """Open a picture's header; errors while it is open become FormatError."""
     if not path.is_file():
         raise FormatError("picture not found", path)
@@ -63,13 +63,13 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         FormatError: not a picture, or above the pixel limit.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return image.width, image.height
 
 
 def quarter_turns(path: Path) -> int:
     """Give the clockwise quarter turns that EXIF asks for; 0 where none or mirrored."""
-    with _opened(path) as image:
+    with opened(path) as image:
         return QUARTER_TURNS.get(image.getexif().get(ORIENTATION_TAG, 1), 0)
 
 
@@ -84,7 +84,7 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.nd
     Raises:
         FormatError: not a picture, cut short, above the pixel limit, or of another size than `size`.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         image.load()
         if size is None or (size != image.size and size == image.size[::-1]):
             upright = ImageOps.exif_transpose(image)
@@ -102,7 +102,7 @@ def read_gray(path: Path) -> np.ndarray:
     Raises:
         FormatError: not a picture or cut short.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         image.load()
         if image.mode.startswith("I"):
             return np.asarray(image).astype(np.uint16)
@@ -115,7 +115,7 @@ def check_picture(path: Path) -> tuple[int, int]:
     Raises:
         FormatError: not a picture, cut short, or above the pixel limit.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         size, kind = image.size, image.format
     end = {"PNG": b"IEND", "JPEG": b"\xff\xd9", "MPO": b"\xff\xd9"}.get(kind or "")
     if end is not None and not _ends_with(path, end):

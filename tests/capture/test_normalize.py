@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import resource
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from langfield.capture import capture_key, map_points_to_frame, normalize, norma
 from langfield.capture.images import read_picture
 from langfield.capture.lens import project
 from langfield.capture.normalize import NormalizeSettings, read_normalized
-from langfield.errors import FormatError
+from langfield.errors import FormatError, StorageError
 
 LENSES = {
     "opencv": {"camera_model": "OPENCV", "k1": -0.2, "k2": 0.05, "p1": 0.001, "p2": -0.002},
@@ -172,32 +171,24 @@ def test_key_follows_content_not_place(tmp_path):
 
 
 def test_disk_full_names_the_path_and_harms_nothing(tmp_path):
-    """A child that may write no file above 4 KiB: the error is ours, and what stood there still stands."""
-    meta = transforms(2, 256, 256)
-    write_scene(tmp_path / "scene", meta)
+    """No file may grow above 4 KiB: the error is ours, and what stood there still stands."""
+    write_scene(tmp_path / "scene", transforms(2, 256, 256))
     for i in range(2):
         noise = np.random.default_rng(i).integers(0, 255, (256, 256, 3), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / f"scene/images/{i:03d}.png")
     out = tmp_path / "out"
-    normalize_capture(read_capture(tmp_path / "scene"), out)
+    capture = read_capture(tmp_path / "scene")
+    normalize_capture(capture, out)
     before = (out / "frames/00001.png").read_bytes()
     (out / "frames/00000.png").unlink()
     (out / "capture.json").unlink()
-    code = (
-        "import resource, signal, sys\nfrom pathlib import Path\n"
-        "from langfield.capture import normalize_capture, read_capture\nfrom langfield.errors import StorageError\n"
-        "capture = read_capture(Path(sys.argv[1]))\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        "try:\n    normalize_capture(capture, Path(sys.argv[2]))\n"
-        "except StorageError as error:\n    sys.exit(str(error))\n"
-    )
-    child = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "scene"), str(out)], capture_output=True, text=True, check=False
-    )
-    assert child.returncode == 1, child.stderr
-    assert "could not write a file" in child.stderr
-    assert "frames/00000.png" in child.stderr
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        with pytest.raises(StorageError, match=r"could not write a file: File too large.*frames/00000\.png"):
+            normalize_capture(capture, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert sorted(p.name for p in (out / "frames").iterdir()) == ["00001.png"]
     assert (out / "frames/00001.png").read_bytes() == before
     assert not (out / "capture.json").exists()

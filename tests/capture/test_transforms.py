@@ -70,7 +70,7 @@ def test_fisheye(tmp_path, model):
 
 
 def test_points_masks_and_depth(tmp_path):
-    meta = transforms() | {"ply_file_path": "cloud.ply"}
+    meta = {**transforms(), "ply_file_path": "cloud.ply"}
     meta["frames"][0] |= {"mask_path": "m.png", "depth_file_path": "d.png"}
     write_scene(tmp_path, meta)
     Image.fromarray(np.zeros((48, 64), np.uint8)).save(tmp_path / "m.png")
