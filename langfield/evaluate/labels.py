@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from langfield.artefacts import read_json
+from langfield.capture.lens import map_points_to_frame
 from langfield.capture.types import Frame
 from langfield.errors import FormatError
 
@@ -117,8 +118,6 @@ def _read_file(path: Path) -> tuple[str, list[dict[str, Any]]]:
 
 
 def _queries_of(frame: Frame, objects: list[dict[str, Any]], path: Path, notes: list[str]) -> list[Query]:
-    from langfield.capture.normalize import map_points_to_frame
-
     by_text: dict[str, list[np.ndarray]] = {}
     for entry in objects:
         polygon = _polygon(entry, path)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from scipy import ndimage
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from langfield.field.language import unit_codes
@@ -20,7 +21,8 @@ RANGE_SHARE = 0.7
 """Selected is what lies in the upper three tenths of the range, as in LangSplat's rule for pixels."""
 MIN_OPACITY = 0.1
 VOXELS = 64
-"""Selected Gaussians are one thing while they touch on a grid of this many cells along the scene."""
+"""Selected Gaussians are one thing while they touch on a grid of this many cells along the scene (fewer where they lie
+further apart)."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,24 @@ def select_gaussians(
         return Selection(np.zeros(0, np.int64), None)
     means = gaussians.means.detach().cpu().double().numpy()
     extent = np.quantile(means[solid], 0.95, axis=0) - np.quantile(means[solid], 0.05, axis=0)
-    rows = rows[_touching(means[rows], anchor, float(extent.max()) / VOXELS)]
+    cell = max(float(extent.max()) / VOXELS, 1.5 * _spacing(means[rows]), 1e-12)
+    rows = rows[_touching(means[rows], anchor, cell)]
     box = np.quantile(means[rows], [0.02, 0.98], axis=0)
     return Selection(rows.astype(np.int64), box)
+
+
+def _spacing(points: Float[np.ndarray, "S 3"]) -> float:
+    """Give the median distance to the fourth neighbour."""
+    distances, _ = cKDTree(points).query(points, k=min(5, len(points)))
+    return float(np.median(distances.reshape(len(points), -1)[:, -1]))
 
 
 def _touching(points: Float[np.ndarray, "S 3"], anchor: Float[np.ndarray, " 3"], cell: float) -> np.ndarray:
     """Tell which points are joined, over neighbouring cells of a grid, with the point nearest to the anchor."""
     nearest = points[np.argmin(((points - anchor) ** 2).sum(axis=1))]
-    near = np.abs(points - nearest).max(axis=1) <= VOXELS * max(cell, 1e-12)
+    near = np.abs(points - nearest).max(axis=1) <= VOXELS * cell
     index = np.zeros(points.shape, np.int64)
-    index[near] = np.floor((points[near] - nearest) / max(cell, 1e-12)).astype(np.int64) + VOXELS + 1
+    index[near] = np.floor((points[near] - nearest) / cell).astype(np.int64) + VOXELS + 1
     grid = np.zeros((2 * VOXELS + 3,) * 3, bool)
     grid[tuple(index[near].T)] = True
     labels = np.zeros(grid.shape, np.int32)

@@ -24,8 +24,8 @@ THRESHOLD = 0.4
 SMOOTH_PX = 3
 TIE = 1e-5
 """Relevancies nearer than this are equal: rounding noise must not choose a place."""
-NO_LATENT = 1e-3
-"""A blended code shorter than this holds nothing (its pixel saw less than a thousandth of a Gaussian)."""
+NO_LATENT = 0.3
+"""A blended code shorter than this says nothing: its pixel is hardly covered, or by things that disagree."""
 MIN_ALPHA = 0.05
 """Where less of the view than this is covered there is nothing to measure depth to."""
 CHUNK_FLOATS = 2**24
