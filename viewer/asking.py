@@ -17,7 +17,6 @@ from langfield.query.gaussians import (
     RANGE_SHARE,
     VOXELS,
     Selection,
-    gaussian_relevancy,
     select_gaussians,
 )
 from langfield.query.image import language_of
@@ -25,6 +24,7 @@ from langfield.query.relevancy import NEUTRAL, check_text, encode_phrases
 from langfield.raster.types import Gaussians
 from langfield.suite.types import TextEncoder
 from langfield.viewer.cameras import in_camera
+from langfield.viewer.decoded import DecodedCodes
 
 PRIOR = 2.0
 """A place is averaged with this much of relevancy 0.5, so that a single stray Gaussian is no find."""
@@ -64,16 +64,17 @@ class Found:
 
 
 class Asker:
-    """Holds a field and its text encoder, which is loaded at the first question."""
+    """Holds a field, and what the first question makes: the text encoder and the decoded codes."""
 
     def __init__(self, field: Field, load_encoder: Callable[[], TextEncoder]) -> None:
         self._field, self._load = field, load_encoder
         self._encoder: TextEncoder | None = None
+        self._decoded: DecodedCodes | None = None
 
     @property
     def is_ready(self) -> bool:
-        """Whether the text encoder is loaded."""
-        return self._encoder is not None
+        """Whether the text encoder is loaded and the codes are decoded."""
+        return self._encoder is not None and self._decoded is not None
 
     def ask(self, text: str) -> Found:
         """Ask for something in words.
@@ -81,11 +82,12 @@ class Asker:
         Raises:
             QueryError: the text cannot be asked, or the field has no language part.
         """
-        _, codec = language_of(self._field)
+        codes, codec = language_of(self._field)
         text = check_text(text)
         self._encoder = self._encoder or self._load()
         phrases = encode_phrases(self._encoder, [text], codec.dim)
-        scores = gaussian_relevancy(self._field, phrases)[0].float().cpu().numpy()
+        self._decoded = self._decoded or DecodedCodes(codes, codec)
+        scores = self._decoded.relevancy(phrases)[0].numpy()
         places = tuple(find_place(self._field.gaussians, level) for level in scores)
         image = str(self._field.provenance.get("image_encoder", "unknown"))
         return Found(text, scores, places, (image, self._encoder.name))

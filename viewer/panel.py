@@ -97,7 +97,11 @@ class Panel:
 
     def _ask(self, text: str) -> None:
         name = self._run.manifest.get("settings", {}).get("text_encoder", "of this run")
-        waiting = "" if self._asker.is_ready else f"Loading the text encoder {name} (at the first question only) … "
+        waiting = (
+            ""
+            if self._asker.is_ready
+            else f"Loading the text encoder {name} and decoding the field (at the first question only) … "
+        )
         self._tell(waiting + "Asking …")
         found = self._asker.ask(text)
         with self._painting:
