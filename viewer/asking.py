@@ -30,6 +30,10 @@ PRIOR = 2.0
 """A place is averaged with this much of relevancy 0.5, so that a single stray Gaussian is no find."""
 LEAST_ABOVE = 0.005
 """A suggested threshold is at least this far above 0.5."""
+TIE = 0.005
+"""Places this close in relevancy are equally good; the one in the midst of most of its like is taken."""
+AROUND = 9
+"""Cells along the cube in which a place's like are counted."""
 MOST_VIEWS = 48
 DEPTH_CELLS = 48
 """Cells along the longer side of the coarse depth map that tells which Gaussians a view has in sight."""
@@ -117,7 +121,8 @@ def find_place(gaussians: Gaussians, scores: Float[np.ndarray, " N"]) -> Place:
     box = np.ones((3, 3, 3))
     near, near_total = (ndimage.convolve(a, box, mode="constant") for a in (count, total))
     average = np.where(count > 0, (near_total + PRIOR * NEUTRAL) / (near + PRIOR), -1.0)
-    best = int(np.argmax(average))
+    tied = average >= average.max() - TIE
+    best = int(np.argmax(np.where(tied, ndimage.uniform_filter(count * tied, AROUND, mode="constant"), -1.0)))
     here = rows[flat == best]
     return Place(float(average.flat[best]), np.average(means[here], axis=0, weights=solid[here]))
 

@@ -82,7 +82,7 @@ class Panel:
         self.threshold.on_update(lambda _: self._guarded(self.paint))
 
     def _build_views(self, gui: viser.GuiApi) -> None:
-        with gui.add_folder("Views", expand_by_default=True):
+        with gui.add_folder("Views", visible=bool(self._frames)):
             self.view = gui.add_dropdown("Go to", (NO_VIEW, *self._frames), initial_value=NO_VIEW)
             best = gui.add_button("Go to the answer's best view", icon=viser.Icon.CAMERA, color="gray")
             frustums = gui.add_checkbox("Show cameras", False)

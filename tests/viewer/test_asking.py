@@ -54,6 +54,14 @@ def test_one_stray_gaussian_does_not_decide():
     assert 0.6 < place.score <= 0.7
 
 
+def test_of_equally_good_places_the_larger_thing_is_taken():
+    gaussians, kind = balls()
+    scores = np.where((kind == 1).numpy() | ((kind == 3).numpy() & (gaussians.means[:, 2] > 0.4).numpy()), 0.7, 0.4)
+    assert np.abs(find_place(gaussians, scores).anchor - CENTRES[0].numpy()).max() < 0.3
+    scores = np.where((kind == 3).numpy() | ((kind == 1).numpy() & (gaussians.means[:, 2] > 0.4).numpy()), 0.7, 0.4)
+    assert np.abs(find_place(gaussians, scores).anchor - CENTRES[2].numpy()).max() < 0.3
+
+
 def test_no_solid_gaussian_gives_a_neutral_place():
     gaussians, _ = balls(10, 10)
     clear = dataclasses.replace(gaussians, logit_opacities=torch.full((40,), -9.0))

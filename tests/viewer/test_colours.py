@@ -26,6 +26,7 @@ def test_more_relevant_is_lighter_and_the_rest_is_dim_grey():
     assert (out[:2] == out[0]).all()
     assert len(set(out[0].tolist())) == 1
     assert out[0, 0] < 60
+    assert all(np.ptp(colour) > 40 for colour in out[2:])
     assert (np.diff(lightness(out[2:])) > 5).all()
     assert (out[4] == colour_table()[255]).all()
 
