@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from colorsys import hsv_to_rgb
+
 import cv2
 import numpy as np
 from jaxtyping import Int16, UInt8
@@ -10,6 +12,7 @@ from langfield.segment.types import LEVELS, Segments
 
 GOLDEN_ANGLE = 0.618033988749895
 COLOUR_SHARE = 0.6
+SATURATION = 0.82
 EDGE = (255, 255, 255)
 DIM = 0.35
 
@@ -34,11 +37,9 @@ def draw_segments(image: UInt8[np.ndarray, "H W 3"], segments: Segments) -> UInt
 
 def colours(count: int) -> UInt8[np.ndarray, "count 3"]:
     """Give distinct stable RGB colours: hues a golden angle apart, three steps of brightness."""
-    row = np.arange(max(count, 1))
-    hue = (row * GOLDEN_ANGLE) % 1.0 * 180
-    value = 255 - 45 * (row % 3)
-    hsv = np.stack([hue, np.full_like(hue, 210), value], axis=1).astype(np.uint8)
-    return cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0][:count]
+    hsv = [(row * GOLDEN_ANGLE % 1.0, SATURATION, 1.0 - 0.18 * (row % 3)) for row in range(count)]
+    # Not OpenCV's conversion: it rounds differently at different places of a long array.
+    return np.round(255 * np.array([hsv_to_rgb(*c) for c in hsv]).reshape(-1, 3)).astype(np.uint8)
 
 
 def _panel(image: UInt8[np.ndarray, "H W 3"], ids: Int16[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:

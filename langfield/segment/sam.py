@@ -145,10 +145,12 @@ class SamSegmenter:
             for wave in order:
                 todo = torch.as_tensor(wave)
                 todo = todo[~certain[todo]]
+                if len(todo) == 0:
+                    continue
                 batches = todo.split(self.settings.decoder_batch)
                 fresh = list(pool.map(lambda rows: self._decode(image, points[rows], rows, tokens), batches))
                 found += fresh
-                if self.settings.skip_confident and fresh:
+                if self.settings.skip_confident:
                     certain |= _inside_certain(join(fresh), points, self.settings)
         return join(found)
 
@@ -166,7 +168,8 @@ class SamSegmenter:
             masks = list(pool.map(lambda logits: clean(draw(logits).numpy(), least), level.logits))
         keep = np.array([mask.sum() >= max(least, 1) for mask in masks], bool)
         shape = (len(draw.rows), len(draw.columns))
-        return LevelMasks(np.array(masks, bool).reshape(-1, *shape)[keep], level.scores.numpy()[keep])
+        scores = level.scores.clamp(0, 1).numpy()  # predicted IoU is a plain regression and may exceed 1
+        return LevelMasks(np.array(masks, bool).reshape(-1, *shape)[keep], scores[keep])
 
 
 def _check_picture(image: np.ndarray) -> None:

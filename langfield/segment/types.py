@@ -54,7 +54,7 @@ class Segments:
     levels: Int16[np.ndarray, " M"]
     """Index into LEVELS of each row; rows of a level are contiguous."""
     scores: Float32[np.ndarray, " M"]
-    """Predicted IoU times stability, 0 to 1."""
+    """Predicted IoU times stability, clipped to 0..1."""
 
 
 @dataclass(frozen=True)
