@@ -187,7 +187,8 @@ def _reconstruct(work: Path, names: list[str], ordered: bool, settings: PrepareS
         "min_pictures": MIN_REGISTERED,
     }  # fmt: skip
     log = work / "colmap.log"
-    with log.open("wb") as errors:
+    artefacts.write_bytes(log, b"")
+    with log.open("ab") as errors:
         command = [sys.executable, "-P", str(Path(sfm.__file__).resolve())]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603
         try:

@@ -67,12 +67,16 @@ def features(work: Path, job: dict[str, Any]) -> None:
         return
     for old in work.glob("database.db*"):
         old.unlink()
+    pycolmap.Database.open(database).close()
     options = pycolmap.FeatureExtractionOptions()
     options.max_image_size = job["max_side_px"]
     options.sift.max_num_features = job["max_features"]
     reader = pycolmap.ImageReaderOptions()
     reader.camera_model = job["camera_model"]
     with stage("features", sum(map(len, job["groups"])), lambda: rows(database, "keypoints")):
+        for group in job["groups"]:
+            # Ids in the order of the names, not in the order in which threads finish.
+            pycolmap.import_images(database, work / "images", pycolmap.CameraMode.SINGLE, group, reader)
         for group in job["groups"]:
             pycolmap.extract_features(
                 database, work / "images", group, pycolmap.CameraMode.SINGLE, reader, options, pycolmap.Device.cpu
@@ -85,15 +89,16 @@ def matches(work: Path, job: dict[str, Any]) -> None:
     import pycolmap
 
     database, n = work / "database.db", sum(map(len, job["groups"]))
-    options = pycolmap.FeatureMatchingOptions()
+    options, geometry = pycolmap.FeatureMatchingOptions(), pycolmap.TwoViewGeometryOptions()
+    geometry.ransac.random_seed = job["seed"]
     if job["exhaustive"]:
         with stage("matches", n * (n - 1) // 2, lambda: rows(database, "two_view_geometries")):
-            pycolmap.match_exhaustive(database, options, device=pycolmap.Device.cpu)
+            pycolmap.match_exhaustive(database, options, verification_options=geometry, device=pycolmap.Device.cpu)
         return
     pairing = pycolmap.SequentialPairingOptions()
     pairing.overlap = job["overlap"]
     with stage("matches", n * 2 * job["overlap"], lambda: rows(database, "two_view_geometries")):
-        pycolmap.match_sequential(database, options, pairing, device=pycolmap.Device.cpu)
+        pycolmap.match_sequential(database, options, pairing, geometry, pycolmap.Device.cpu)
 
 
 def models(work: Path, job: dict[str, Any]) -> None:
@@ -102,6 +107,7 @@ def models(work: Path, job: dict[str, Any]) -> None:
 
     options = pycolmap.IncrementalPipelineOptions()
     options.min_model_size, options.random_seed = job["min_pictures"], job["seed"]
+    options.mapper.random_seed = options.triangulation.random_seed = job["seed"]
     registered = [2]
 
     def count() -> None:

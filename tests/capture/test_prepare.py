@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def write_photos(folder: Path) -> None:
 def prepared(tmp_path_factory):
     root = tmp_path_factory.mktemp("prepare")
     write_photos(root / "photos")
-    return root, prepare(root / "photos", root / "out", PrepareSettings(max_features=800))
+    return root, prepare(root / "photos", root / "out", PrepareSettings(max_features=800, max_side_px=320))
 
 
 def test_photos_become_a_capture(prepared):
@@ -84,9 +85,40 @@ def test_result_holds_both_formats_and_nothing_else(prepared):
 def test_same_command_again_does_nothing_and_other_settings_are_refused(prepared, monkeypatch):
     root, report = prepared
     monkeypatch.setattr(prepare_module, "_reconstruct", None)
-    assert prepare(root / "photos", root / "out", PrepareSettings(max_features=800)) == report
+    assert prepare(root / "photos", root / "out", PrepareSettings(max_features=800, max_side_px=320)) == report
     with pytest.raises(SettingsError, match="holds something else"):
-        prepare(root / "photos", root / "out", PrepareSettings(max_features=801))
+        prepare(root / "photos", root / "out", PrepareSettings(max_features=801, max_side_px=320))
+
+
+def test_killed_while_matching_it_goes_on_to_the_same_result(tmp_path, monkeypatch):
+    """Five views, two of them of another size and so of another camera; the child is killed once it has features."""
+    (tmp_path / "photos").mkdir()
+    for i in range(5):
+        size = (480, 360) if i in (1, 3) else (400, 300)
+        Image.fromarray(picture(i / 6)).resize(size).save(tmp_path / f"photos/{i}.png")
+    settings, follow = PrepareSettings(max_features=500, max_side_px=240), prepare_module._follow
+
+    def killed(child, job):
+        assert [len(group) for group in job["groups"]] == [3, 2]
+        child.stdin.write(json.dumps(job))
+        child.stdin.close()
+        while not (tmp_path / ".two.preparing/features.done").exists():
+            time.sleep(0.01)
+        child.kill()
+        raise KeyboardInterrupt
+
+    prepare(tmp_path / "photos", tmp_path / "one", settings)
+    monkeypatch.setattr(prepare_module, "_follow", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(tmp_path / "photos", tmp_path / "two", settings)
+    assert not (tmp_path / "two").exists()
+    monkeypatch.setattr(prepare_module, "_follow", follow)
+    prepare(tmp_path / "photos", tmp_path / "two", settings)
+    one, two = read_capture(tmp_path / "one"), read_capture(tmp_path / "two")
+    assert len(one.frames) == 5
+    for a, b in zip(one.frames, two.frames, strict=True):
+        np.testing.assert_allclose(a.camera.T_world_camera, b.camera.T_world_camera, atol=1e-6)
+        assert (a.camera.width, a.camera.height) == (b.camera.width, b.camera.height)
 
 
 def test_too_few_and_hopeless(tmp_path):
@@ -156,7 +188,7 @@ def test_seven_office_photos_at_half_size(tmp_path):
     (tmp_path / "photos").mkdir()
     for name in sorted(truth)[8:15]:
         Image.open(OFFICE / "images" / name).resize((400, 300)).save(tmp_path / "photos" / name)
-    report = prepare(tmp_path / "photos", tmp_path / "out", PrepareSettings(max_features=800))
+    report = prepare(tmp_path / "photos", tmp_path / "out", PrepareSettings(max_features=800, max_side_px=320))
     assert len(report.registered) >= 5
     frames = read_capture(tmp_path / "out").frames
     found = np.array([f.camera.T_world_camera[:3, 3].numpy() for f in frames])
