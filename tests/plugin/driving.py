@@ -20,7 +20,7 @@ SETTINGS = RunSettings(
     text_encoder=ENCODER,
     hold_out_every=6,
     segment=SegmentSettings(min_area_px=12),
-    codec=AutoencoderSettings(epochs=12),
+    codec=AutoencoderSettings(epochs=150),
     photometric=PhotometricSettings(steps=60, densify_every=20, max_gaussians=3000),
     language=LanguageSettings(steps=24, gather_steps=12),
 )
