@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 
-def view(run: Annotated[Path, tyro.conf.Positional], host: str = "127.0.0.1", port: int = 8080) -> None:
+def view(run: Annotated[Path, tyro.conf.Positional], host: str = "127.0.0.1", port: int = 7007) -> None:
     """Open a field in the browser: type words, see where they are.
 
     Args:
