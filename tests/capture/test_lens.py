@@ -9,7 +9,7 @@ import torch
 from captures import ring_pose
 
 from langfield.capture.lens import coefficients, map_points_to_frame, pinhole_for, project, unproject
-from langfield.capture.normalize import turned
+from langfield.capture.normalize import _undistort_maps, turned
 from langfield.capture.types import Camera, Distortion, Frame
 from langfield.errors import FormatError
 
@@ -71,6 +71,25 @@ def test_absurd_distortion_is_refused():
     absurd = Camera(camera("none").K, 320, 240, torch.eye(4).double(), Distortion("opencv", (-900.0, 50.0)))
     with pytest.raises(FormatError, match="too strong to undo"):
         pinhole_for(absurd, "a.jpg")
+
+
+def test_polynomial_is_not_used_beyond_where_it_folds_back():
+    """r (1 - 0.5 r^2) grows up to r = 0.816 and then comes back into the picture."""
+    K = torch.tensor([[100.0, 0, 160], [0, 100, 120], [0, 0, 1]], dtype=torch.float64)
+    flat = pinhole_for(Camera(K, 320, 240, torch.eye(4).double(), Distortion("opencv", (-0.5,))), "a")
+    assert 0.7 < 200 / float(flat.K[0, 0]) < 0.83
+
+
+@pytest.mark.parametrize("lens", ["barrel", "rational", "fisheye"])
+def test_undistortion_maps_follow_the_rays(lens):
+    """Each pixel centre of the flat picture is fetched from where its ray is seen, to a hundredth of a pixel."""
+    source = camera(lens)
+    flat = pinhole_for(source, "a")
+    assert source.distortion is not None
+    across, down = _undistort_maps(source, source.distortion, flat)
+    u, v = np.meshgrid(np.arange(0, 320, 31), np.arange(0, 240, 29))
+    seen = project(source, unproject(flat, np.stack([u.ravel() + 0.5, v.ravel() + 0.5], 1)))
+    np.testing.assert_allclose(np.stack([across[v, u].ravel(), down[v, u].ravel()], 1) + 0.5, seen, atol=0.01)
 
 
 def test_frame_without_source_is_its_own():
