@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 from langfield.capture.types import Camera, Points
 from langfield.errors import FormatError, SettingsError
 from langfield.progress import say
-from langfield.raster import Gaussians, RasterOptions, rasterize
+from langfield.raster import Gaussians, rasterize
 from langfield.raster.ssim import ssim
 
 SH_C0 = 0.28209479177387814
@@ -177,6 +177,7 @@ class PhotometricFit:
         degree = min(step // self.settings.sh_every, self.settings.sh_degree)
         view = rasterize(self._scene(degree), camera)
         view.means2d.retain_grad()
+        assert view.colour is not None  # noqa: S101 - drawn by default; said for the type checker
         drawn = self._with_background(step, view.colour, view.alpha)
         weight = self.settings.ssim_weight
         loss = (1 - weight) * (drawn - image).abs().mean()
@@ -187,7 +188,8 @@ class PhotometricFit:
             raise FormatError("the photometric loss is not finite", f"step {step}", "check the photo and the cameras")
         loss.backward()
         self._descend(step)
-        self._densify(step, view.means2d.grad, view.radii, camera)
+        moved = view.means2d.grad if view.means2d.grad is not None else torch.zeros_like(view.means2d)
+        self._densify(step, moved, view.radii, camera)
         self._step = step + 1
         return {"loss": value, "psnr": psnr(drawn.clamp(0, 1), image), "n_gaussians": float(len(self._params["means"]))}
 
@@ -198,8 +200,7 @@ class PhotometricFit:
         small = interpolate(image.permute(2, 0, 1)[None], size=size, mode="area")[0].permute(1, 2, 0)
         return camera.resized(size[1], size[0]), small
 
-    def _with_background(self, step: int, colour: Tensor | None, alpha: Tensor) -> Tensor:
-        assert colour is not None
+    def _with_background(self, step: int, colour: Tensor, alpha: Tensor) -> Tensor:
         if not self.settings.random_background:
             return colour
         generator = torch.Generator().manual_seed(step_seed(self.settings.seed, step, "background"))
@@ -213,8 +214,7 @@ class PhotometricFit:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-    def _densify(self, step: int, grad: Tensor | None, radii: Tensor, camera: Camera) -> None:
-        assert grad is not None
+    def _densify(self, step: int, grad: Tensor, radii: Tensor, camera: Camera) -> None:
         info = {
             "means2d": _WithGradient(grad[None]), "radii": radii[None], "width": camera.width,
             "height": camera.height, "n_cameras": 1, "gaussian_ids": None,

@@ -57,7 +57,7 @@ def library_path(cxx: str, folder: Path) -> Path:
 
 
 def build(cxx: str, target: Path) -> None:
-    """Compile into `target`; processes that do so at the same time do not disturb each other.
+    """Compile into `target`, sealed by its hash; processes that do so at the same time do not disturb each other.
 
     Raises:
         EnvironmentProblem: the compiler failed; its last words are in the message.
@@ -66,6 +66,14 @@ def build(cxx: str, target: Path) -> None:
     sources = [str(path) for path in sorted(source_folder().glob("cpu_*.cpp"))]
     with atomic_path(target) as temporary:
         _run(cxx, *FLAGS, *sources, "-o", str(temporary))
+        code = temporary.read_bytes()
+        temporary.write_bytes(code + hashlib.sha256(code).digest())
+
+
+def is_whole(path: Path) -> bool:
+    """Say whether a library is all that `build` wrote: loading one that was cut short kills the process."""
+    data = path.read_bytes() if path.is_file() else b""
+    return len(data) > 32 and hashlib.sha256(data[:-32]).digest() == data[-32:]
 
 
 def load(folder: Path) -> ctypes.CDLL:
@@ -78,11 +86,11 @@ def load(folder: Path) -> ctypes.CDLL:
     if cxx is None:
         raise EnvironmentProblem("the compiled CPU rasterizer needs a C++ compiler and none was found", None, REMEDY)
     path = library_path(cxx, folder)
-    if path.is_file():
+    if is_whole(path):
         try:
             return ctypes.CDLL(str(path))
-        except OSError:
-            path.unlink(missing_ok=True)  # cut short or not a library: build it again
+        except OSError:  # from another system, for example: build it again below
+            path.unlink(missing_ok=True)
     build(cxx, path)
     try:
         return ctypes.CDLL(str(path))

@@ -13,6 +13,8 @@ from langfield.raster.build import library
 
 BLOCK = 1024
 """Gaussians whose camera gradients are added up together (as in cpu_entry.cpp)."""
+PIXELS = 96 * 96
+"""Smaller pictures are drawn by one thread."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ def _pass(*values: Tensor | int | None) -> list[object]:
     ]
 
 
+def _threads(work: int, worth: int) -> int:
+    """Give torch's number of threads, or one where the work is so small that waking others costs more."""
+    return torch.get_num_threads() if work >= worth else 1
+
+
 def _camera(viewmat: Tensor, lens: Lens) -> Tensor:
     view = viewmat.detach().to(torch.float32).cpu()
     tail = torch.tensor([*lens.intrinsics, lens.near, lens.blur_px2], dtype=torch.float32)
@@ -69,7 +76,7 @@ def project(scene: tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None], viewmat
     out = [means.new_empty(shape) for shape in ((n, 2), (n, 3), (n,), (n,), (n, 3))]
     radii = torch.empty((n, 2), dtype=torch.int32)
     k_sh = 0 if sh is None else sh.shape[1]
-    size = lens.width, lens.height, torch.get_num_threads()
+    size = lens.width, lens.height, _threads(n, 4 * BLOCK)
     camera = _camera(viewmat, lens)
     library().lf_project(
         *_pass(means, quats, log_scales, logits, sh, n, k_sh, lens.sh_degree, camera, *size, *out, radii)
@@ -92,7 +99,7 @@ def project_backward(
     partial = torch.empty((-(-n // BLOCK), 12), dtype=torch.float64)
     v_camera = means.new_empty(12)
     k_sh = 0 if sh is None else sh.shape[1]
-    size = lens.width, lens.height, torch.get_num_threads()
+    size = lens.width, lens.height, _threads(n, 4 * BLOCK)
     camera = _camera(viewmat, lens)
     library().lf_project_backward(
         *_pass(means, quats, log_scales, logits, sh, n, k_sh, lens.sh_degree, camera, *size, radii, *grads),
@@ -128,7 +135,7 @@ def bin_tiles(means2d: Tensor, radii: Tensor, depths: Tensor, width: int, height
 def _packed(splats: list[Tensor], radii: Tensor) -> Tensor:
     n = splats[0].shape[0]
     packed = torch.empty((n, 16), dtype=torch.float32)
-    library().lf_pack(*_pass(*splats, radii, n, torch.get_num_threads(), packed))
+    library().lf_pack(*_pass(*splats, radii, n, _threads(n, 4 * BLOCK), packed))
     return packed
 
 
@@ -148,7 +155,7 @@ def blend(
     packed = _packed(splats, tiles.radii)  # named, so that it lives until the call returns
     library().lf_blend(
         *_pass(packed, channels, many, tiles.start, tiles.gaussian, width, height, smooth),
-        *_pass(torch.get_num_threads(), colour, depth, drawn, through, last),
+        *_pass(_threads(width * height, PIXELS), colour, depth, drawn, through, last),
     )
     return [colour, depth, through, drawn, last]
 
@@ -178,7 +185,7 @@ def blend_backward(
     packed = _packed(splats, tiles.radii)
     library().lf_blend_backward(
         *_pass(packed, channels, n, many, tiles.start, tiles.gaussian, tiles.slot, tiles.first),
-        *_pass(width, height, *how, torch.get_num_threads(), transmittance, last, v_colour, v_depth, v_drawn),
+        *_pass(width, height, *how, _threads(width * height, PIXELS), transmittance, last, v_colour, v_depth, v_drawn),
         *_pass(v_transmittance, scratch, means2d, conics, opacities, colours, depths, v_channels),
     )
     return [means2d, conics, opacities, colours, depths, v_channels]
@@ -190,5 +197,5 @@ def ssim(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     maps = torch.empty((5, height, 3 * (width + 10)), dtype=torch.float32)
     slopes, v_a = torch.empty((3, height, 3 * width), dtype=torch.float32), torch.empty_like(a)
     rows = torch.empty(height, dtype=torch.float64)
-    value = library().lf_ssim(*_pass(a, b, width, height, torch.get_num_threads(), maps, slopes, rows, v_a))
+    value = library().lf_ssim(*_pass(a, b, width, height, _threads(width * height, PIXELS), maps, slopes, rows, v_a))
     return torch.tensor(value, dtype=torch.float32), v_a

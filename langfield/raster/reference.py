@@ -100,7 +100,7 @@ def _project(g: Gaussians, camera: Pinhole, options: RasterOptions) -> Splats:
         conics=torch.stack([yy, -xy, xx], -1) / det[:, None],
         depths=z,
         opacities=opacities,
-        colours=_colours(g, camera, options),
+        colours=_colours(g, camera, options).clamp_min(0),
         radii=reach.nan_to_num(0).clamp(max=MAX_RADIUS).ceil().to(torch.int32),
     )
 
@@ -108,10 +108,11 @@ def _project(g: Gaussians, camera: Pinhole, options: RasterOptions) -> Splats:
 def _visible(s: Splats, g: Gaussians, camera: Pinhole, options: RasterOptions) -> Tensor:
     """Give the rows that can be seen: finite, in front, with an extent on the picture."""
     finite = torch.ones(len(g), dtype=torch.bool)
-    for tensor in (*g.tensors()[:4], s.means2d, s.conics, s.depths, s.colours):
-        finite &= tensor.reshape(len(g), -1).isfinite().all(-1)
+    colours = _colours(g, camera, options)  # before the clamp, which would hide minus infinity
+    for tensor in (*g.tensors()[:4], s.means2d, s.conics, s.depths, colours):
+        finite &= tensor.isfinite().flatten(1).all(-1) if tensor.dim() > 1 else tensor.isfinite()
     turned = (g.quats * g.quats).sum(-1) >= MIN_QUAT_NORM2
-    shaped = (s.conics[:, 0] > 0) & (s.conics[:, 2] > 0) & (s.conics[:, 0] * s.conics[:, 2] > s.conics[:, 1] ** 2)
+    shaped = (s.conics[:, 0] > 0) & (s.conics[:, 2] > 0)  # the determinant's sign
     size = torch.tensor([camera.width, camera.height])
     inside = ((s.means2d + s.radii > 0) & (s.means2d - s.radii < size) & (s.radii > 0)).all(-1)
     return (finite & turned & shaped & inside & (s.depths >= options.near) & (s.opacities >= ALPHA_CUT)).nonzero()[:, 0]
@@ -129,13 +130,14 @@ def rotations(quats: Float[Tensor, "N 4"]) -> Float[Tensor, "N 3 3"]:
 
 
 def _colours(g: Gaussians, camera: Pinhole, options: RasterOptions) -> Float[Tensor, "N 3"]:
+    """Give colours as the harmonics say, not yet held above zero."""
     if not options.colour:
         return torch.zeros_like(g.means)
     degree = sh_degree_of(g, options)
     W, t = camera.viewmat[:3, :3], camera.viewmat[:3, 3]
     towards = g.means + W.T @ t  # the camera stands at -W^T t
     Y = harmonics(towards / towards.norm(dim=-1, keepdim=True), degree)
-    return ((Y[..., None] * g.sh[:, : Y.shape[1]]).sum(1) + 0.5).clamp_min(0)
+    return (Y[..., None] * g.sh[:, : Y.shape[1]]).sum(1) + 0.5
 
 
 def sh_degree_of(gaussians: Gaussians, options: RasterOptions) -> int:
