@@ -1,0 +1,71 @@
+"""The two towers over one set of weights, and the quick forward pass against open_clip's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from langfield.errors import FormatError, SettingsError
+from langfield.suite import image_encoder, text_encoder
+from langfield.suite.preprocess import clip_pixels
+from langfield.suite.vit import encode_pixels, from_state
+
+from .conftest import stored
+
+
+def test_quick_forward_equals_open_clips_tower():
+    """Random weights of a small tower: the same architecture, none of the size."""
+    from open_clip.transformer import QuickGELU, VisionTransformer
+
+    torch.manual_seed(0)
+    slow = VisionTransformer(32, 8, 48, 3, 4, 2.0, output_dim=10, act_layer=QuickGELU).eval()
+    pixels = torch.randn(3, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            encode_pixels(from_state(slow.state_dict(), 4), pixels), slow(pixels), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_towers_agree_as_far_as_8_bits_allow(tower, picture):
+    from langfield.suite.onnx_tower import OnnxTower
+
+    other = OnnxTower(stored("openai-vit-b16-int8"))
+    ours, theirs = tower.encode_images([picture]), other.encode_images([picture])
+    assert 0.93 < float((ours * theirs).sum()) < 0.995
+    torch.testing.assert_close(theirs.norm(dim=1), torch.ones(1))
+    assert other.provenance["sha256"] == tower.provenance["sha256"]
+
+
+def test_one_by_one_equals_a_batch_and_vectors_are_unit(tower, picture):
+    images = [picture, picture[:, ::-1], picture[40:200, 60:140]]
+    together = tower.encode_images(images)
+    torch.testing.assert_close(together[2:], tower.encode_images(images[2:]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(together.norm(dim=1), torch.ones(3))
+    assert float((together[0] * together[2]).sum()) < 0.97
+    assert tower.encode_images([]).shape == (0, 512)
+
+
+def test_the_module_is_the_same_tower_and_has_gradients(tower, picture):
+    pixels = clip_pixels([picture]).requires_grad_()
+    vector = F.normalize(tower.module()(pixels), dim=1)
+    torch.testing.assert_close(vector.detach(), tower.encode_images([picture]), atol=1e-5, rtol=0)
+    vector[0, 0].backward()
+    assert pixels.grad is not None
+    assert float(pixels.grad.abs().max()) > 0
+
+
+def test_pictures_that_are_none_are_refused():
+    for bad in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(FormatError, match="picture 0 is not uint8 RGB"):
+            clip_pixels([bad])
+
+
+def test_unknown_encoders_are_refused_with_the_known_ones():
+    with pytest.raises(SettingsError, match="openai-vit-b16-torch"):
+        image_encoder("clip")
+    with pytest.raises(SettingsError, match="bridge-minilm-b16"):
+        text_encoder("clip")
+    with pytest.raises(SettingsError, match="openclip:MODEL/TAG"):
+        text_encoder("openclip:ViT-B-16")
