@@ -107,4 +107,4 @@ def _small(mask: Bool[np.ndarray, "H W"], min_area_px: int, keep_largest: bool) 
     small[0] = False
     if keep_largest and count > 1 and small[1:].all():
         small[1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())] = False
-    return np.take(small, labels)
+    return np.take(small, np.asarray(labels, np.int32))

@@ -34,7 +34,7 @@ def test_every_level_divides_the_picture_and_levels_nest(seed):
     assert np.bincount(segments.ids.ravel()).min() >= 20
     for fine, coarse in ((0, 1), (1, 2)):
         for row in np.flatnonzero(segments.levels == fine):
-            assert len(np.unique(segments.ids[coarse][mask_of(segments, row)])) == 1
+            assert len(np.unique(segments.ids[coarse][mask_of(segments, int(row))])) == 1
 
 
 def test_the_same_picture_gives_the_same_segments():
