@@ -30,9 +30,9 @@ DENSITY = ("grad2d", "count")
 class PhotometricSettings:
     """How the photometric fit goes; the defaults suit some tens of photos at 320x240 on two cores."""
 
-    steps: int = 2000
+    steps: int = 1000
     """Steps of the whole fit; learning rates and the schedules below are laid out over them."""
-    max_gaussians: int = 40_000
+    max_gaussians: int = 20_000
     """Growth stops here; of those that want to grow, the ones with the highest gradient do."""
     sh_degree: int = 1
     """Highest spherical harmonic degree stored, 0 to 3."""
@@ -315,7 +315,7 @@ def start_gaussians(points: Points, extent: float, settings: PhotometricSettings
 
 def neighbour_distance(xyz: Float[Tensor, "P 3"]) -> Float[Tensor, " P"]:
     """Give the root mean square distance to the three nearest other points, world units (0 where there are none)."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
     near = min(4, len(xyz))
     if near < 2:

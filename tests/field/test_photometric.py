@@ -1,3 +1,4 @@
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false, reportAttributeAccessIssue=false
 """The photometric fit on a tiny scene drawn by ourselves."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
 """The compiled kernels against the specification, against finite differences, and against poison."""
 
 import math

@@ -1,3 +1,4 @@
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
 """What rasterize accepts, what it refuses and how it says so."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false, reportReturnType=false
 """The specification against closed forms and numerical derivatives."""
 
 import math
