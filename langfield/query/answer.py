@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import cv2
@@ -19,12 +19,13 @@ from langfield.query.gaussians import Selection, gaussian_relevancy, select_gaus
 from langfield.query.image import (
     FILTER_PX,
     MIN_ALPHA,
+    TIE,
     Peak,
+    blend_scores,
     cut_mask,
     find_peak,
     language_of,
     mean_filter,
-    relevancy_maps,
     relevancy_of_latents,
     render_latents,
 )
@@ -113,6 +114,8 @@ def ask(
 ) -> Answer:
     """Search a field's views for a phrase and answer with the best one.
 
+    The search blends relevancies of Gaussians; the answer decodes the blended codes of the view and level it found.
+
     Args:
         field: a field with a language part.
         views: camera per view name, such as those of the capture's frames.
@@ -125,13 +128,14 @@ def ask(
     """
     _, codec = language_of(field)
     phrases = encode_phrases(encoder, [text], codec.dim)
-    name = _best_view(field, views, phrases, settings)
+    scores = gaussian_relevancy(field, phrases)[0]
+    name, level = _best_view(field, views, scores, settings)
     camera = _fit_side(views[name], settings.answer_side_px)
     latents, view = render_latents(field, camera, colour=True)
-    raw = relevancy_of_latents(latents, codec, phrases)[0].numpy()
+    raw = relevancy_of_latents(latents[level], codec, phrases)[0].cpu().numpy()
     filtered = mean_filter(raw)
-    peak = find_peak(filtered)
-    mask = _part_at(cut_mask(raw[peak.level], filtered[peak.level]), peak)
+    peak = replace(find_peak(filtered[None]), level=level)
+    mask = _part_at(cut_mask(raw, filtered), peak)
     position = _position(view, camera, peak)
     verdict, note = _judge(peak.score, phrases, settings)
     return Answer(
@@ -145,29 +149,32 @@ def ask(
         peak_px=(peak.x, peak.y),
         box_px=_box(mask),
         position=None if position is None else (float(position[0]), float(position[1]), float(position[2])),
-        selection=_select(field, phrases, peak, position, float(raw[peak.level, peak.y, peak.x])),
+        selection=Selection(np.zeros(0, np.int64), None)
+        if position is None
+        else select_gaussians(field.gaussians, scores[level], position, float(raw[peak.y, peak.x])),
         mask=mask,
-        relevancy=raw[peak.level],
+        relevancy=raw,
         colour=cast(Tensor, view.colour).detach().float().clamp(0, 1).cpu().numpy(),
         encoders={"image": field.provenance.get("image_encoder"), "text": phrases.encoder},
     )
 
 
-def _best_view(field: Field, views: Mapping[str, Camera], phrases: Phrases, settings: AskSettings) -> str:
-    """Give the name of the view whose filtered relevancy peaks highest, the first of equals."""
+def _best_view(
+    field: Field, views: Mapping[str, Camera], scores: Float[Tensor, "L N"], settings: AskSettings
+) -> tuple[str, int]:
+    """Give the view whose filtered relevancy peaks highest, and the level it does so at; the first of equals."""
     names = list(views)
     if not names:
         raise QueryError("there is no view to look from", remedy="give the cameras of the capture")
     picked = np.unique(np.linspace(0, len(names) - 1, min(settings.max_views, len(names))).round().astype(int))
-    best, best_score = names[picked[0]], -1.0
+    best, best_score = (names[picked[0]], 0), -1.0
     for i in picked:
         full = views[names[i]]
         camera = _fit_side(full, settings.search_side_px)
         window = max(1, round(FILTER_PX * camera.width / _fit_side(full, settings.answer_side_px).width))
-        maps = relevancy_maps(field, camera, phrases)[0].numpy()
-        score = find_peak(mean_filter(maps, window)).score
-        if score > best_score + 1e-5:
-            best, best_score = names[i], score
+        peak = find_peak(mean_filter(blend_scores(field, camera, scores).cpu().numpy(), window))
+        if peak.score > best_score + TIE:
+            best, best_score = (names[i], peak.level), peak.score
     return best
 
 
@@ -204,13 +211,6 @@ def _position(view: View, camera: Camera, peak: Peak) -> Float[np.ndarray, " 3"]
     in_camera = torch.linalg.solve(camera.K.double().cpu(), pixel) * depth
     pose = camera.T_world_camera.double().cpu()
     return (pose[:3, :3] @ in_camera + pose[:3, 3]).numpy()
-
-
-def _select(field: Field, phrases: Phrases, peak: Peak, position: np.ndarray | None, score: float) -> Selection:
-    if position is None:
-        return Selection(np.zeros(0, np.int64), None)
-    scores = gaussian_relevancy(field, phrases)[0, peak.level]
-    return select_gaussians(field.gaussians, scores, position, score)
 
 
 def _judge(score: float, phrases: Phrases, settings: AskSettings) -> tuple[Verdict, str]:

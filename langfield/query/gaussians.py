@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from langfield.field.language import unit_codes
@@ -68,7 +68,7 @@ def select_gaussians(
 
 def _spacing(points: Float[np.ndarray, "S 3"]) -> float:
     """Give the median distance to the fourth neighbour."""
-    distances, _ = cKDTree(points).query(points, k=min(5, len(points)))
+    distances, _ = KDTree(points).query(points, k=min(5, len(points)))
     return float(np.median(distances.reshape(len(points), -1)[:, -1]))
 
 

@@ -16,7 +16,7 @@ from langfield.codec.types import Codec
 from langfield.errors import QueryError
 from langfield.field.language import unit_codes
 from langfield.field.types import Field
-from langfield.query.relevancy import Phrases, relevancy
+from langfield.query.relevancy import NEUTRAL, Phrases, relevancy
 from langfield.raster.types import RasterOptions, View
 
 FILTER_PX = 30
@@ -54,7 +54,7 @@ def render_latents(field: Field, camera: Camera, colour: bool = False) -> tuple[
 
     codes, _ = language_of(field)
     levels, _, width = codes.shape
-    channels = unit_codes(codes).movedim(0, 1).flatten(1)  # N L*d
+    channels = unit_codes(codes.to(field.gaussians.means)).movedim(0, 1).flatten(1)  # N L*d
     view = rasterize(field.gaussians, camera, channels=channels, options=RasterOptions(colour=colour))
     latents = cast(Tensor, view.channels).unflatten(-1, (levels, width)).movedim(2, 0)
     return latents, view
@@ -91,6 +91,19 @@ def relevancy_maps(field: Field, camera: Camera, phrases: Phrases) -> Float[Tens
     """Give the relevancy of every pixel, per phrase and level, as seen through a camera."""
     latents, _ = render_latents(field, camera)
     return relevancy_of_latents(latents, language_of(field)[1], phrases)
+
+
+@torch.no_grad()
+def blend_scores(field: Field, camera: Camera, scores: Float[Tensor, "L N"]) -> Float[Tensor, "L H W"]:
+    """Blend relevancies of Gaussians into a view: what is expected along the ray, 0.5 where nothing is.
+
+    Near to `relevancy_maps` (which decodes what codes blend to) at the cost of one drawing; for searching many views.
+    """
+    from langfield.raster import rasterize
+
+    channels = (scores - NEUTRAL).T.to(field.gaussians.means).contiguous()
+    view = rasterize(field.gaussians, camera, channels=channels, options=RasterOptions(colour=False))
+    return cast(Tensor, view.channels).movedim(-1, 0) + NEUTRAL
 
 
 def mean_filter(maps: Float32[np.ndarray, "*B H W"], size_px: int = FILTER_PX) -> Float32[np.ndarray, "*B H W"]:

@@ -17,7 +17,7 @@ K = torch.tensor([[100.0, 0, 50], [0, 100.0, 40], [0, 0, 1]], dtype=torch.float6
 
 def frame(name: str, size=(100, 80), source: Camera | None = None) -> Frame:
     scale = torch.tensor([size[0] / 100, size[1] / 80, 1.0], dtype=torch.float64)
-    return Frame(name, Path(name), Camera(K * scale[:, None], *size, torch.eye(4)), source)
+    return Frame(name, Path(name), Camera(K * scale[:, None], size[0], size[1], torch.eye(4)), source)
 
 
 def write(folder: Path, name: str, objects, file: str | None = None) -> None:

@@ -120,6 +120,7 @@ def test_ids_beyond_the_table_are_refused():
 def test_unit_codes_at_zero_pass_gradients_unscaled():
     codes = torch.zeros(1, 2, 3, requires_grad=True)
     unit_codes(codes).sum().backward()
+    assert codes.grad is not None
     assert torch.equal(codes.grad, torch.ones(1, 2, 3))
     some = torch.tensor([[[3.0, 0.0, 4.0]]], dtype=torch.float64, requires_grad=True)
     assert torch.allclose(unit_codes(some), some / 5)

@@ -25,6 +25,7 @@ def test_round_trip(folder):
     save_field(folder / "again", first)
     second = load_field(folder / "again")
     assert first.codes is not None
+    assert second.codes is not None
     assert torch.equal(first.codes, second.codes)
     assert all(torch.equal(a, b) for a, b in zip(first.gaussians.tensors(), second.gaussians.tensors(), strict=True))
     assert second.provenance == {"image_encoder": "x"}

@@ -114,3 +114,17 @@ def test_mask_hand_computed():
     darker = raw.copy()
     darker[:, 20:30] = 0.535
     assert not cut_mask(darker, darker)[:, :28].any()
+
+
+def test_blended_scores_are_expected_relevancies():
+    """The twin: one drawing of blend weights, then a sum over Gaussians."""
+    from langfield.raster import rasterize
+
+    gaussians = blob_gaussians()
+    scores = torch.rand(3, len(gaussians), generator=torch.Generator().manual_seed(0))
+    found = image.blend_scores(Field(gaussians, None, None, {}), look(0.1), scores)
+    weights = rasterize(gaussians, look(0.1), channels=torch.eye(len(gaussians))).channels
+    assert weights is not None
+    wanted = torch.einsum("hwn,ln->lhw", weights, scores) + 0.5 * (1 - weights.sum(-1))
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
+    assert float(found[0, 0, 0]) == 0.5
