@@ -10,7 +10,7 @@ import tyro
 from langfield.commands.output import print_json, print_text
 
 
-def prepare(source: Annotated[Path, tyro.conf.Positional], out: Path, frames: int = 120, json: bool = False) -> None:
+def prepare(source: Annotated[Path, tyro.conf.Positional], out: Path, frames: int = 60, json: bool = False) -> None:
     """Find the camera of every photo (structure from motion) and write a capture that ns-train langsplat reads.
 
     Args:
@@ -26,7 +26,18 @@ def prepare(source: Annotated[Path, tyro.conf.Positional], out: Path, frames: in
     if json:
         print_json(report)
         return
-    print_text(f"{report.n_registered} of {report.n_pictures} pictures have a camera; {report.n_points} points")
-    for name in report.left_out:
-        print_text(f"  not registered: {name}")
+    taken = len(report.registered) + len(report.unregistered)
+    print_text(
+        f"{len(report.registered)} of {taken} pictures have a camera; {report.n_points} points, "
+        f"{report.reprojection_error_px:.2f} px, {report.seconds:.0f} s"
+    )
+    for name in report.unregistered:
+        print_text(f"  no camera found: {name}")
+    for name, why in report.unreadable.items():
+        print_text(f"  not readable: {name}: {why}")
+    if len(report.model_sizes) > 1:
+        sizes = ", ".join(map(str, report.model_sizes))
+        print_text(
+            f"  the pictures fell into {len(report.model_sizes)} unconnected groups ({sizes}); the first is used"
+        )
     print_text(f"next: ns-train langsplat --data {out}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -50,4 +51,37 @@ def where_weights(name: Annotated[str, tyro.conf.Positional]) -> None:
     print_text(str(where(name)))
 
 
-COMMANDS = {"list": list_weights, "get": get_weights, "where": where_weights}
+def train_bridge(tables: Path, out: Path) -> None:
+    """Train the text bridge (MiniLM and word vectors to CLIP's text space) from a folder of text tables.
+
+    Args:
+        tables: folder of npz tables, such as `langfield weights table` writes.
+        out: folder for bridge.safetensors and its card.
+    """
+    from langfield.suite.bridge_card import train_and_describe
+
+    train_and_describe(tables, out)
+
+
+def write_text_table(words: Path, out: Path, encoder: str = "openclip:ViT-B-16-quickgelu/openai") -> None:
+    """Encode a word list with a real text tower and write it as a text table.
+
+    Args:
+        words: text file, a name a line.
+        out: npz to write.
+        encoder: text tower, openclip:MODEL/TAG; its weights come from the hub.
+    """
+    from langfield.suite import text_encoder
+    from langfield.suite.tables import write_table
+
+    names = [line.strip() for line in words.read_text(encoding="utf-8").splitlines()]
+    write_table(names, text_encoder(encoder), out)
+
+
+COMMANDS = {
+    "list": list_weights,
+    "get": get_weights,
+    "where": where_weights,
+    "bridge": train_bridge,
+    "table": write_text_table,
+}

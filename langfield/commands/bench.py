@@ -1,0 +1,110 @@
+"""`langfield bench NAME`: speed and quality, as ratios from one run on this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from langfield.commands.output import print_json, print_text
+from langfield.errors import SettingsError
+
+Name = Literal["raster", "masks", "labels", "bridge", "towers"]
+
+
+def bench(
+    name: Annotated[Name, tyro.conf.Positional], scene: Path | None = None, tables: Path | None = None,
+    photos: int = 3, json: bool = False,
+) -> None:  # fmt: skip
+    """Measure one part and print the numbers with the machine they come from.
+
+    raster: compiled CPU rasterizer against plain torch. masks: our mask generator against the stock one (about a
+    minute a photo). labels: best mask per labelled thing. bridge: held-out names, and name to crop with --scene.
+    towers: milliseconds a crop of each image encoder.
+
+    Args:
+        name: what to measure.
+        scene: a capture with images/ and, for labels and bridge, label/.
+        tables: text tables the bridge was trained from.
+        photos: how many photos `masks` compares.
+        json: print as JSON.
+    """
+    found = BENCHES[name](scene, tables, photos)
+    data = {"bench": name, "cores": os.cpu_count(), "machine": platform.processor() or platform.machine(), **found}
+    if json:
+        print_json(data)
+    else:
+        print_text("\n".join(f"{key}: {value}" for key, value in data.items()))
+
+
+def _need(path: Path | None, option: str) -> Path:
+    if path is None:
+        raise SettingsError("this bench needs a folder", option, f"give one: {option} DIR")
+    return path
+
+
+def _raster(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+    from langfield.raster.bench import bench_raster
+
+    return dict(bench_raster())
+
+
+def _masks(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+    from langfield.segment.bench import bench_masks
+    from langfield.weights import require
+
+    pictures = sorted((_need(scene, "--scene") / "images").iterdir())
+    chosen = pictures[:: max(1, len(pictures) // photos)][:photos]
+    return bench_masks(chosen, require("mobile-sam"))
+
+
+def _labels(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+    from langfield.segment import segmenter
+    from langfield.segment.bench import bench_labels
+
+    folder = _need(scene, "--scene")
+    return bench_labels(folder / "images", folder / "label", segmenter("mobile-sam"))
+
+
+def _bridge(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+    from langfield.suite import image_encoder, text_encoder
+    from langfield.suite.bridge_eval import crops_report, embed_crops, labelled_crops, names_report
+    from langfield.suite.bridge_train import Recipe
+    from langfield.suite.tables import read_tables
+
+    text = text_encoder("bridge-minilm-b16")
+    found: dict[str, Any] = {}
+    if tables is not None:
+        found["names"] = names_report(text, read_tables(tables), Recipe())
+    if scene is not None:
+        names, crops = labelled_crops(scene)
+        found["crops"] = crops_report(text, names, embed_crops(crops, image_encoder()))
+    if not found:
+        raise SettingsError(
+            "bench bridge needs something to measure on", None, "give --tables DIR, --scene DIR or both"
+        )
+    return found
+
+
+def _towers(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+    import time
+
+    import numpy as np
+
+    from langfield.suite import IMAGE_ENCODERS, image_encoder
+
+    crops = list(np.random.default_rng(0).integers(0, 255, (16, 224, 224, 3), dtype=np.uint8))
+    found = {}
+    for spec in IMAGE_ENCODERS:
+        encoder = image_encoder(spec)
+        encoder.encode_images(crops[:2])
+        start = time.perf_counter()
+        encoder.encode_images(crops)
+        found[f"{spec}_ms_a_crop"] = round((time.perf_counter() - start) / len(crops) * 1000, 1)
+    return found
+
+
+BENCHES = {"raster": _raster, "masks": _masks, "labels": _labels, "bridge": _bridge, "towers": _towers}
