@@ -8,7 +8,7 @@ text_bridge/README.md for what it is not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -114,7 +114,8 @@ class TextBridge:
 
     def _unpack(self, t: dict[str, np.ndarray], about: dict[str, Any]) -> None:
         self.about = about
-        shape = Shape(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["shape"].items()})
+        stated = about["shape"]
+        shape = replace(Shape(**stated), scales=tuple(float(scale) for scale in stated["scales"]))
         self._shape = shape
         self._mean = t["mean"].astype(np.float32)
         self._radius = float(about["radius"])
@@ -183,11 +184,6 @@ def _index(data: np.ndarray, count: int) -> dict[str, int]:
     if len(names) != count:
         raise ValueError(f"{len(names)} names for {count} vectors")
     return {name: i for i, name in enumerate(names)}
-
-
-def shape_json(shape: Shape) -> dict[str, Any]:
-    """Give the settings as JSON data."""
-    return asdict(shape)
 
 
 def load(folder: Path = FOLDER) -> TextBridge:

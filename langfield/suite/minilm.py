@@ -44,8 +44,9 @@ class MiniLM:
             self._bert.load_state_dict({k: t for k, t in state.items() if "position_ids" not in k}, assign=True)
         except RuntimeError as error:
             raise FormatError("the weights are of another model than MiniLM-L6", model) from error
-        self._bert.embeddings.position_ids = ids
-        self._bert.embeddings.token_type_ids = torch.zeros_like(ids)
+        # Buffers that no file holds, so the empty ones of the meta device are still in place.
+        self._bert.embeddings.register_buffer("position_ids", ids, persistent=False)
+        self._bert.embeddings.register_buffer("token_type_ids", torch.zeros_like(ids), persistent=False)
         self._bert.requires_grad_(False).eval()
         self._tokenizer: Any = Tokenizer.from_file(str(model.with_name("tokenizer.json")))
         self._tokenizer.enable_truncation(MAX_TOKENS)

@@ -106,7 +106,7 @@ def _tensor(data: memoryview) -> tuple[str, np.ndarray]:
         elif field == 8:
             name = _text(value)
         elif field in (4, 9) and not isinstance(value, int):  # floats one by one, or raw bytes
-            raw = value if field == 9 or len(value) > 4 else raw + bytes(value)
+            raw = bytes(value) if field == 9 or len(value) > 4 else bytes(raw) + bytes(value)
     dtype = np.dtype(DTYPES[kind])
     if numbers:
         raw = np.array([_signed(n) for n in numbers], np.int64).astype(dtype).tobytes()
