@@ -25,7 +25,7 @@ class RunSettings:
     train_side_px: int = 320
     """Longer side of the pictures the Gaussians are trained on, pixels."""
     segmenter: str = "mobile-sam"
-    """What finds masks: mobile-sam, sam:vit_h, components (no weights needed)."""
+    """What finds masks: mobile-sam, sam:vit_h:CHECKPOINT, components (no weights needed)."""
     image_encoder: str = "openai-vit-b16-torch"
     """What embeds crops: openai-vit-b16-torch, openai-vit-b16-int8, openclip:MODEL/TAG."""
     text_encoder: str = "bridge-minilm-b16"

@@ -51,6 +51,13 @@ class FrameFeatures:
         return load_segments(self.segments), tensors["vectors"].float()
 
 
+def needed_weights(settings: RunSettings) -> list[str]:
+    """Name the weights of the store that training with these settings will load."""
+    towers = {"openai-vit-b16-torch": "openai-vit-b16-int8", "openai-vit-b16-int8": "openai-vit-b16-int8"}
+    wanted = [settings.segmenter if settings.segmenter == "mobile-sam" else None, towers.get(settings.image_encoder)]
+    return [name for name in wanted if name is not None]
+
+
 def prepare_frames(data: Path, settings: RunSettings, cache: Cache) -> Capture:
     """Bring a capture to upright pinhole pictures of bounded size, and choose the views.
 

@@ -21,6 +21,8 @@ from langfield.plugin.pipeline import LangsplatPipeline
 from langfield.progress import say
 from langfield.run import MANIFEST, MANIFEST_VERSION, RunLock, unfinished_runs
 from langfield.settings import RunSettings
+from langfield.stages import needed_weights
+from langfield.weights import require
 
 
 def default_device() -> Any:
@@ -62,6 +64,8 @@ class LangsplatTrainerConfig(TrainerConfig):
         capture = read_capture(Path(data))
         for note in capture.notes:
             say(note)
+        for name in needed_weights(self.settings()):
+            require(name)
 
 
 def in_one_sentence(work: Callable[[], None]) -> None:
