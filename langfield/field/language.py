@@ -32,9 +32,9 @@ class LanguageSettings:
     steps: int = 300
     """Steps in all, one view each; the learning rate falls to a tenth over them."""
     gather_steps: int = 60
-    """How many of the first steps gather; about twice the number of views is enough, 0 starts from nothing."""
+    """How many of the first steps gather; once or twice the number of views is enough, 0 starts from nothing."""
     lr: float = 0.02
-    """Adam's learning rate for codes of unit length; LangSplat's 0.0025 needs thousands of steps."""
+    """Adam's learning rate for codes of unit length (LangSplat: 0.0025 from zero, with the same end)."""
 
 
 def unit_codes(codes: Float[Tensor, "L N d"]) -> Float[Tensor, "L N d"]:
