@@ -138,6 +138,8 @@ def make_codec(features: Sequence[FrameFeatures], settings: RunSettings, cache: 
     vectors = torch.cat([f.load()[1] for f in features])
     if len(vectors) < 2:
         raise FormatError("no masks were found in any view", None, "try another segmenter or larger pictures")
-    codec = fit_autoencoder(vectors, settings.codec)
+    unfinished = cache.path("codec", key, ".fitting.safetensors")
+    codec = fit_autoencoder(vectors, settings.codec, unfinished)
     write_tensors(path, codec.tensors(), codec.about())
+    unfinished.unlink(missing_ok=True)
     return codec
