@@ -38,7 +38,7 @@ class Options:
     """Pixels."""
     height: int = 360
     """Pixels."""
-    samples: int = 24
+    samples: int = 16
     """Paths a pixel; 256 or more where Open Image Denoise (pyoidn) is not installed."""
     seed: int = 3
     """Decides the cameras' jitter, the start points and the paths."""

@@ -13,7 +13,7 @@ from tabletop_render.cameras import View
 
 FEWEST_PIXELS = 150
 LEAST_VISIBLE = 0.30
-FEWEST_PIXELS_PIECE = 40
+FEWEST_PIXELS_PIECE = 8
 
 
 def surface_points(thing: Thing, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -52,7 +52,7 @@ def pieces(mask: np.ndarray) -> list[np.ndarray]:
     """Give the outlines [K, 2] (pixel indices) of a mask's connected pieces, leaving crumbs out."""
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     kept = [o for o in outlines if cv2.contourArea(o) >= FEWEST_PIXELS_PIECE]
-    return [cv2.approxPolyDP(o, 0.6, True)[:, 0] for o in kept]
+    return [cv2.approxPolyDP(o, 0.5, True)[:, 0] for o in kept]
 
 
 def label(name: str, view: View, instance: np.ndarray, things: list[Thing], clouds: list[np.ndarray]) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Meshes of the scene: closed, finite, right side out; surface nets and textures as stated."""
 
+# The scripts lie outside the package; conftest.py puts them on the path.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
