@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cpu_threads.h"
 #include "gaussian_math.cuh"
 
 using namespace langfield;
@@ -271,8 +272,7 @@ int64_t lf_chunk() { return CHUNK; }
 // packed: float [n, 16] out.
 void lf_pack(const float* means2d, const float* conics, const float* opacities, const float* colours,
              const float* depths, const int32_t* radii, int64_t n, int64_t threads, float* packed) {
-#pragma omp parallel for num_threads(threads) schedule(static, 1024)
-  for (int64_t i = 0; i < n; i++) {
+  for_each_in_blocks(threads, n, 1024, [&](int64_t i) {
     Packed g = {};
     g.mx = means2d[2 * i], g.my = means2d[2 * i + 1], g.opacity = opacities[i];
     g.a = conics[3 * i], g.b = conics[3 * i + 1], g.c = conics[3 * i + 2];
@@ -280,7 +280,7 @@ void lf_pack(const float* means2d, const float* conics, const float* opacities, 
     g.half_rows = float(radii[2 * i + 1]) + 0.01f, g.inv_rows2 = 1 / (g.half_rows * g.half_rows);
     std::memcpy(g.feature, colours + 3 * i, 3 * sizeof(float)), g.feature[3] = depths[i];
     std::memcpy(packed + 16 * i, &g, sizeof g);
-  }
+  });
 }
 
 void lf_blend(const float* packed, const float* channels, int64_t C, const int32_t* tile_start,
@@ -290,13 +290,11 @@ void lf_blend(const float* packed, const float* channels, int64_t C, const int32
   const View view = {reinterpret_cast<const Packed*>(packed), channels, C, 0, 0, true, smooth != 0, tile_start,
                      entry_gaussian, nullptr, int(width), int(height), tiles_x};
   const Outputs out = {colour, depth, channel_out, transmittance, last};
-#pragma omp parallel num_threads(threads)
-  {
+  share(threads, tiles, [&](const auto& take) {
     ForwardTile scratch;
-#pragma omp for schedule(dynamic, 1)
-    for (int tile = 0; tile < tiles; tile++)
-      for (int chunk = 0; chunk < chunks_of(C); chunk++) blend_tile(chunk_of(view, chunk), tile, out, scratch);
-  }
+    for (int64_t tile = take(); tile >= 0; tile = take())
+      for (int chunk = 0; chunk < chunks_of(C); chunk++) blend_tile(chunk_of(view, chunk), int(tile), out, scratch);
+  });
 }
 
 // entries: float [E, 6 + 4 + min(C, chunk)] scratch; first: int64 [n + 1] as lf_count_tiles gave it.
@@ -313,14 +311,11 @@ void lf_blend_backward(const float* packed, const float* channels, int64_t n, in
   for (int chunk = 0; chunk < chunks_of(C); chunk++) {
     const View v = chunk_of(view, chunk);
     const int F = v.features(), stride = GEOMETRY + F, base = v.base ? BASE : 0;
-#pragma omp parallel num_threads(threads)
-    {
+    share(threads, tiles, [&](const auto& take) {
       BackwardTile scratch;
-#pragma omp for schedule(dynamic, 1)
-      for (int tile = 0; tile < tiles; tile++) unblend_tile(v, tile, in, scratch);
-    }
-#pragma omp parallel for num_threads(threads) schedule(static, 1024)
-    for (int64_t i = 0; i < n; i++) {
+      for (int64_t tile = take(); tile >= 0; tile = take()) unblend_tile(v, int(tile), in, scratch);
+    });
+    for_each_in_blocks(threads, n, 1024, [&](int64_t i) {
       float s[GEOMETRY + WIDTH] = {};
       for (int64_t e = first[i]; e < first[i + 1]; e++)
         for (int c = 0; c < stride; c++) s[c] += entries[e * stride + c];
@@ -330,7 +325,7 @@ void lf_blend_backward(const float* packed, const float* channels, int64_t n, in
       add(v_means2d + 2 * i, 0, 2), add(v_conics + 3 * i, 2, 3), add(v_opacities + i, 5, 1);
       if (v.base) add(v_colours + 3 * i, GEOMETRY, 3), add(v_depths + i, GEOMETRY + 3, 1);
       for (int c = v.c0; c < v.c1; c++) v_channel_in[i * C + c] = s[GEOMETRY + base + c - v.c0];
-    }
+    });
   }
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cpu_threads.h"
 #include "gaussian_math.cuh"
 
 using namespace langfield;
@@ -106,15 +107,14 @@ void lf_project(const float* means, const float* quats, const float* log_scales,
   const Camera c = camera_from(cam, width, height);
   float centre[3];
   camera_centre(c, centre);
-#pragma omp parallel for num_threads(threads) schedule(static, BLOCK)
-  for (int64_t i = 0; i < n; i++) {
+  for_each_in_blocks(threads, n, BLOCK, [&](int64_t i) {
     Drawn o = {};
     const float* own_sh = sh ? sh + i * k_sh * 3 : nullptr;
     if (!draw(means + 3 * i, quats + 4 * i, log_scales + 3 * i, logits[i], own_sh, degree, c, centre, o)) o = Drawn{};
     std::memcpy(means2d + 2 * i, o.mean2d, sizeof o.mean2d), std::memcpy(conics + 3 * i, o.conic, sizeof o.conic);
     std::memcpy(colours + 3 * i, o.colour, sizeof o.colour), std::memcpy(radii + 2 * i, o.radius, sizeof o.radius);
     depths[i] = o.depth, opacities[i] = o.opacity;
-  }
+  });
 }
 
 // v_sh may be null (no colour). partial: double [ceil(n / 1024), 12]; v_camera: W 9, t 3.
@@ -129,8 +129,7 @@ void lf_project_backward(const float* means, const float* quats, const float* lo
   camera_centre(c, centre);
   const int64_t blocks = (n + BLOCK - 1) / BLOCK;
   const int used = (degree + 1) * (degree + 1);
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int64_t b = 0; b < blocks; b++) {
+  for_each_unit(threads, blocks, [&](int64_t b) {
     double* sum = partial + 12 * b;
     std::fill(sum, sum + 12, 0.0);
     for (int64_t i = b * BLOCK; i < std::min(n, (b + 1) * BLOCK); i++) {
@@ -173,7 +172,7 @@ void lf_project_backward(const float* means, const float* quats, const float* lo
         }
       for (int r = 0; r < 3; r++) sum[9 + r] += v_p[r];
     }
-  }
+  });
   for (int j = 0; j < 12; j++) {
     double total = 0;
     for (int64_t b = 0; b < blocks; b++) total += partial[12 * b + j];

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cpu_threads.h"
+
 namespace {
 
 constexpr int RADIUS = 5, COLOURS = 3, PAD = RADIUS * COLOURS;
@@ -101,17 +103,11 @@ double lf_ssim(const float* a, const float* b, int64_t width, int64_t height, in
                float* slopes, double* rows, float* v_a) {
   const Size s = {height, width * COLOURS, (width + 2 * RADIUS) * COLOURS};
   const Window w;
-#pragma omp parallel num_threads(threads)
-  {
-#pragma omp for schedule(static)
-    for (int64_t y = 0; y < height; y++) down_products(a, b, y, s, w, maps);
-#pragma omp for schedule(static)
-    for (int64_t y = 0; y < height; y++) rows[y] = similarity(maps, y, s, w, slopes);
-#pragma omp for schedule(static)
-    for (int64_t y = 0; y < height; y++) down_slopes(slopes, y, s, w, maps);
-#pragma omp for schedule(static)
-    for (int64_t y = 0; y < height; y++) gradient(a, b, maps, y, s, w, v_a);
-  }
+  const auto rows_of = [&](const auto& each) { langfield::for_each_in_blocks(threads, height, 16, each); };
+  rows_of([&](int64_t y) { down_products(a, b, y, s, w, maps); });
+  rows_of([&](int64_t y) { rows[y] = similarity(maps, y, s, w, slopes); });
+  rows_of([&](int64_t y) { down_slopes(slopes, y, s, w, maps); });
+  rows_of([&](int64_t y) { gradient(a, b, maps, y, s, w, v_a); });
   double sum = 0;
   for (int64_t y = 0; y < height; y++) sum += rows[y];
   return sum / double(s.height * s.row);

@@ -120,6 +120,8 @@ def test_no_path_of_one_machine_and_no_index_host():
     )
     for name in tracked:
         path = ROOT / name
+        if path == Path(__file__):
+            continue
         if path.suffix in {".py", ".md", ".toml", ".cpp", ".cuh", ".cu", ".json"} and path.is_file():
             text = path.read_text(errors="replace")
             assert not hosts.search(text), name

@@ -19,6 +19,7 @@ from langfield.errors import FormatError, SettingsError
 from langfield.progress import say
 from langfield.raster import Gaussians, rasterize
 from langfield.raster.ssim import ssim
+from langfield.raster.threads import kernels_only
 
 SH_C0 = 0.28209479177387814
 NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
@@ -173,7 +174,10 @@ class PhotometricFit:
                 f"a photo does not have its camera's size {camera.height}x{camera.width}x3",
                 f"image {list(image.shape)}",
             )
-        camera, image = self._sized(step, camera, image)
+        with kernels_only():
+            return self._take(step, *self._sized(step, camera, image))
+
+    def _take(self, step: int, camera: Camera, image: Tensor) -> dict[str, float]:
         degree = min(step // self.settings.sh_every, self.settings.sh_degree)
         view = rasterize(self._scene(degree), camera)
         view.means2d.retain_grad()

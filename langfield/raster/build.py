@@ -16,7 +16,17 @@ from langfield.artefacts import atomic_path
 from langfield.errors import EnvironmentProblem
 
 COMPILERS = ("g++", "c++", "clang++")
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-fno-math-errno", "-ffp-contract=fast")
+FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-march=native",
+    "-fopenmp-simd",
+    "-pthread",
+    "-fPIC",
+    "-shared",
+    "-fno-math-errno",
+    "-ffp-contract=fast",
+)
 REMEDY = "install a C++ compiler (on Debian or Ubuntu: apt-get install g++)"
 
 
@@ -51,7 +61,7 @@ def _cpu_flags() -> str:
 
 def library_path(cxx: str, folder: Path) -> Path:
     """Give where the library for these sources, flags, compiler and processor belongs."""
-    sources = sorted([*source_folder().glob("cpu_*.cpp"), *source_folder().glob("*.cuh")])
+    sources = sorted([*source_folder().glob("cpu_*.cpp"), *source_folder().glob("*.cuh"), *source_folder().glob("*.h")])
     parts = [cxx, _run(cxx, "--version"), _cpu_flags(), *FLAGS, *(f"{s.name}\n{s.read_text()}" for s in sources)]
     return folder / f"cpu-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}.so"
 

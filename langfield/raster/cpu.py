@@ -10,6 +10,7 @@ from torch import Tensor
 
 from langfield.errors import SettingsError
 from langfield.raster.build import library
+from langfield.raster.threads import kernel_threads
 
 BLOCK = 1024
 """Gaussians whose camera gradients are added up together (as in cpu_entry.cpp)."""
@@ -55,8 +56,8 @@ def _pass(*values: Tensor | int | None) -> list[object]:
 
 
 def _threads(work: int, worth: int) -> int:
-    """Give torch's number of threads, or one where the work is so small that waking others costs more."""
-    return torch.get_num_threads() if work >= worth else 1
+    """Give the kernels' number of threads, or one where the work is so small that waking others costs more."""
+    return kernel_threads() if work >= worth else 1
 
 
 def _camera(viewmat: Tensor, lens: Lens) -> Tensor:
