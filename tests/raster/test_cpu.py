@@ -8,6 +8,7 @@ import torch
 
 from langfield.raster import Gaussians, RasterOptions, ops, rasterize
 from langfield.raster.dispatch import pinhole_of
+from langfield.raster.threads import kernel_threads, kernels_only
 from tests.raster.scenes import camera, channels, draw_with_gradients, gaussians
 
 
@@ -91,6 +92,21 @@ def test_any_number_of_threads_gives_the_same_bits():
         torch.set_num_threads(before)
     assert all(a.equal(b) for a, b in zip(one.outputs, two.outputs, strict=True))
     assert all(grad.equal(two.grads[name]) for name, grad in one.grads.items())
+
+
+def test_kernels_only_leaves_torchs_threads_as_they_were():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with kernels_only(), kernels_only():
+            assert torch.get_num_threads() == 1
+            assert kernel_threads() == 2
+        assert torch.get_num_threads() == kernel_threads() == 2
+        with pytest.raises(ZeroDivisionError), kernels_only():
+            _ = 1 / 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_frozen_geometry_gives_the_same_channel_gradient():
