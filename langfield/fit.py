@@ -22,6 +22,7 @@ from langfield.field.language import LanguageFit, latent_targets
 from langfield.field.photometric import PhotometricFit, psnr, view_order
 from langfield.field.types import Field
 from langfield.raster import rasterize
+from langfield.raster.threads import kernels_only
 from langfield.raster.types import Gaussians
 from langfield.settings import RunSettings
 from langfield.stages import VERSIONS, FrameFeatures
@@ -106,7 +107,8 @@ class FieldFit:
         self.language = self.language or self._start_language()
         target = self.language_views[row]
         targets, valid = latent_targets(target.ids, target.codes)
-        return self.language.step(step - colour_steps, view.camera, targets, valid)
+        with kernels_only():
+            return self.language.step(step - colour_steps, view.camera, targets, valid)
 
     def _start_language(self) -> LanguageFit:
         width = self.language_views[0].codes.shape[1]

@@ -76,7 +76,7 @@ def choose_views(capture: Capture, max_views: int | None) -> Capture:
         return capture
     if max_views < 2:
         raise FormatError("at least two views are needed", f"max_views = {max_views}", "raise --max-views")
-    rows = np.linspace(0, n - 1, max_views).round().astype(int)
+    rows = np.arange(max_views) * n // max_views
     note = f"{max_views} of {n} views used"
     return Capture(
         capture.root, tuple(capture.frames[i] for i in rows), capture.points, capture.world, capture.unit,
