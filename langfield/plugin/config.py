@@ -5,16 +5,23 @@ from __future__ import annotations
 from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, MachineConfig, ViewerConfig
 from nerfstudio.plugins.types import MethodSpecification
 
+from langfield.codec.autoencoder import LANGSPLAT_SIZES, AutoencoderSettings
 from langfield.plugin.datamanager import LangsplatDataManagerConfig
 from langfield.plugin.model import LangsplatModelConfig
 from langfield.plugin.pipeline import LangsplatPipelineConfig
 from langfield.plugin.trainer import LangsplatTrainerConfig, default_device
+from langfield.settings import RunSettings
 
-langsplat = MethodSpecification(
-    config=LangsplatTrainerConfig(
-        method_name="langsplat",
+
+def method(name: str, codec: AutoencoderSettings, description: str) -> MethodSpecification:
+    """Give a method of nerfstudio's; only the codec differs between ours."""
+    settings = RunSettings(codec=codec)
+    config = LangsplatTrainerConfig(
+        method_name=name,
         machine=MachineConfig(device_type=default_device()),
-        pipeline=LangsplatPipelineConfig(datamanager=LangsplatDataManagerConfig(), model=LangsplatModelConfig()),
+        pipeline=LangsplatPipelineConfig(
+            datamanager=LangsplatDataManagerConfig(), model=LangsplatModelConfig(), settings=settings
+        ),
         optimizers={},
         vis="tensorboard",
         # Loopback only: nerfstudio would open the viewer to the whole network.
@@ -24,6 +31,17 @@ langsplat = MethodSpecification(
         steps_per_eval_batch=0,
         steps_per_eval_image=0,
         steps_per_eval_all_images=0,
-    ),
-    description="Language field: Gaussians that carry compressed CLIP features and answer text queries, on CPU or GPU.",
+    )
+    return MethodSpecification(config=config, description=description)
+
+
+langsplat = method(
+    "langsplat",
+    AutoencoderSettings(),
+    "Language field: Gaussians that carry compressed CLIP features and answer text queries, on CPU or GPU.",
+)
+langsplat_paper = method(
+    "langsplat-paper",
+    AutoencoderSettings(**LANGSPLAT_SIZES),
+    "langsplat with the autoencoder's sizes as LangSplat publishes them: three numbers a Gaussian and level.",
 )

@@ -12,7 +12,7 @@ from langfield.codec import fit_autoencoder, load_codec
 from langfield.codec.autoencoder import AutoencoderSettings, _Fit
 from langfield.errors import FormatError, SettingsError
 
-SMALL = AutoencoderSettings(encoder=(32, 16), decoder=(16, 32), epochs=60, batch=16, lr=5e-3)
+SMALL = AutoencoderSettings(encoder=(32, 16), decoder=(16, 32), latent=3, epochs=60, batch=16, lr=5e-3)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,8 @@ def test_unusable_vectors():
             fit_autoencoder(bad, SMALL)
 
 
-def test_defaults_are_langsplats_widths():
-    assert module.AutoencoderSettings().encoder == (256, 128, 64, 32)
-    assert module.AutoencoderSettings().decoder == (16, 32, 64, 128, 256, 256)
-    assert module.AutoencoderSettings().latent == 3
+def test_langsplats_sizes_are_a_setting():
+    paper = module.AutoencoderSettings(**module.LANGSPLAT_SIZES)
+    assert paper.encoder == (256, 128, 64, 32)
+    assert paper.decoder == (16, 32, 64, 128, 256, 256)
+    assert paper.latent == 3

@@ -15,7 +15,7 @@ from langfield.field.types import Field
 from langfield.query.answer import Answer, AskSettings, ask, run_lengths
 from tests.blobs import CAMERAS, CENTRES, EACH, Words, blob_gaussians, blob_ids, blob_vectors
 
-SMALL = AutoencoderSettings(encoder=(32, 16), decoder=(16, 32), epochs=60, batch=8, lr=5e-3)
+SMALL = AutoencoderSettings(encoder=(32, 16), decoder=(16, 32), latent=3, epochs=60, batch=8, lr=5e-3)
 
 
 @pytest.fixture(scope="module")

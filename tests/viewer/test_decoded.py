@@ -17,7 +17,7 @@ PHRASES = encode_phrases(Encoder(), ["red ball", "floor"], DIM)
 def test_three_numbers_are_tabled_without_visible_error():
     generator = torch.Generator().manual_seed(0)
     vectors = normalize(torch.randn(200, DIM, generator=generator), dim=1)
-    codec = fit_autoencoder(vectors, AutoencoderSettings(encoder=(16,), decoder=(16,), epochs=30))
+    codec = fit_autoencoder(vectors, AutoencoderSettings(encoder=(16,), decoder=(16,), latent=3, epochs=30))
     gaussians, _ = balls(4000, 8000)
     codes = normalize(torch.randn(2, len(gaussians), 3, generator=generator), dim=-1) * 0.7
     codes[:, :50] = 0
