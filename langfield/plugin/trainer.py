@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
@@ -25,9 +25,9 @@ from langfield.stages import needed_weights
 from langfield.weights import require
 
 
-def default_device() -> Any:
-    """Give "cuda" where torch sees a GPU, else "cpu"."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def default_device() -> Literal["cpu"]:
+    """Give the device the fit works on: the CPU, also beside a GPU, until our CUDA kernels are there."""
+    return "cpu"
 
 
 @dataclass
