@@ -62,6 +62,8 @@ class LangsplatTrainerConfig(TrainerConfig):
         if data is None:
             raise LangfieldError("no capture given", "--data", "say where it lies: ns-train langsplat --data DIR")
         capture = read_capture(Path(data))
+        # config.yml then finds the capture from any folder: ns-eval and ns-viewer are run from elsewhere.
+        self.data = self.pipeline.datamanager.data = Path(data).resolve()
         for note in capture.notes:
             say(note)
         for name in needed_weights(self.settings()):
