@@ -181,7 +181,7 @@ void lf_project_backward(const float* means, const float* quats, const float* lo
 }
 
 // first: int64 [n + 1], entries of Gaussian i are first[i] .. first[i + 1]; gives their number.
-int64_t lf_count_tiles(const float* means2d, const int32_t* radii, int64_t n, int64_t width, int64_t height, int64_t* first) {
+int64_t lf_count_tiles(const float* means2d, const float* /*conics*/, const float* /*opacities*/, const int32_t* radii, int64_t n, int64_t width, int64_t height, int64_t* first) {
   const int tx = int((width + TILE - 1) / TILE), ty = int((height + TILE - 1) / TILE);
   first[0] = 0;
   for (int64_t i = 0; i < n; i++) {
@@ -197,7 +197,7 @@ int64_t lf_count_tiles(const float* means2d, const int32_t* radii, int64_t n, in
 
 // tile_start: int32 [tiles + 1]; entry_gaussian, entry_slot: int32 [E], tile by tile, near to far; a slot is the
 // entry's place when counted Gaussian by Gaussian. scratch: int32 [4 n].
-void lf_fill_tiles(const float* means2d, const int32_t* radii, const float* depths, int64_t n, int64_t width, int64_t height,
+void lf_fill_tiles(const float* means2d, const float* /*conics*/, const float* /*opacities*/, const int32_t* radii, const float* depths, int64_t n, int64_t width, int64_t height,
                    const int64_t* first, int32_t* scratch, int32_t* tile_start, int32_t* entry_gaussian,
                    int32_t* entry_slot) {
   const int tx = int((width + TILE - 1) / TILE), ty = int((height + TILE - 1) / TILE);

@@ -111,15 +111,20 @@ def project_backward(
     return [*out, v_sh, v_view]
 
 
-def bin_tiles(means2d: Tensor, radii: Tensor, depths: Tensor, width: int, height: int) -> Tiles:
+def bin_tiles(splats: list[Tensor], size: tuple[int, int]) -> Tiles:
     """List the Gaussians of every 16x16 tile, near to far.
+
+    Args:
+        splats: means2d, conics, opacities, depths and radii.
+        size: width and height, pixels.
 
     Raises:
         SettingsError: so many Gaussians cover so much of the picture that the lists cannot be indexed.
     """
+    (means2d, conics, opacities, depths, radii), (width, height) = splats, size
     n, tiles = means2d.shape[0], -(-width // 16) * -(-height // 16)
     first = torch.empty(n + 1, dtype=torch.int64)
-    entries = library().lf_count_tiles(*_pass(means2d, radii, n, width, height, first))
+    entries = library().lf_count_tiles(*_pass(means2d, conics, opacities, radii, n, width, height, first))
     if entries >= 2**31:
         raise SettingsError(
             f"{n} Gaussians touch {entries} tiles of a {width}x{height} picture, more than can be listed",
@@ -129,7 +134,8 @@ def bin_tiles(means2d: Tensor, radii: Tensor, depths: Tensor, width: int, height
     start = torch.empty(tiles + 1, dtype=torch.int32)
     gaussian, slot = (torch.empty(entries, dtype=torch.int32) for _ in range(2))
     scratch = torch.empty(4 * n, dtype=torch.int32)
-    library().lf_fill_tiles(*_pass(means2d, radii, depths, n, width, height, first, scratch, start, gaussian, slot))
+    screen = _pass(means2d, conics, opacities, radii, depths, n, width, height, first)
+    library().lf_fill_tiles(*screen, *_pass(scratch, start, gaussian, slot))
     return Tiles(first, start, gaussian, slot, radii)
 
 

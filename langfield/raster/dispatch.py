@@ -95,7 +95,7 @@ def _compiled(gaussians: Gaussians, camera: reference.Pinhole, channels: Tensor 
     means2d, conics, depths, opacities, colours, radii = ops.project(
         means, quats, log_scales, logits, colour, camera.viewmat, *lens
     )
-    tiles = ops.bin_tiles(means2d.detach(), radii, depths.detach(), *size)
+    tiles = ops.bin_tiles(*(t.detach() for t in (means2d, conics, opacities, depths)), radii, *size)
     drawn, depth, through, blended, _ = ops.blend(
         means2d, conics, opacities, colours, depths, channels, *tiles, radii, *size, options.smooth_cutoff
     )

@@ -86,16 +86,18 @@ project.register_autograd(_through_project, setup_context=_keep_scene)
     "langfield::bin_tiles",
     mutates_args=(),
     device_types="cpu",
-    schema="(Tensor means2d, Tensor radii, Tensor depths, int width, int height) -> (Tensor, Tensor, Tensor, Tensor)",
+    schema="(Tensor means2d, Tensor conics, Tensor opacities, Tensor depths, Tensor radii, int width, int height)"
+    " -> (Tensor, Tensor, Tensor, Tensor)",
 )
-def bin_tiles(means2d: Tensor, radii: Tensor, depths: Tensor, width: int, height: int) -> tuple[Tensor, ...]:
+def bin_tiles(*args: Any) -> tuple[Tensor, ...]:
     """Give first, start, gaussian and slot of `cpu.Tiles`."""
-    tiles = cpu.bin_tiles(means2d.contiguous(), radii.contiguous(), depths.contiguous(), width, height)
+    tiles = cpu.bin_tiles(_dense(args[:5]), args[5:7])
     return tiles.first, tiles.start, tiles.gaussian, tiles.slot
 
 
 @bin_tiles.register_fake
-def _(means2d: Tensor, radii: Tensor, depths: Tensor, width: int, height: int) -> tuple[Tensor, ...]:  # noqa: ARG001
+def _(*args: Any) -> tuple[Tensor, ...]:
+    means2d, _, _, _, radii, width, height = args
     entries = torch.library.get_ctx().new_dynamic_size()
     tiles = -(-width // 16) * -(-height // 16)
     lists = [radii.new_empty(shape) for shape in (tiles + 1, entries, entries)]

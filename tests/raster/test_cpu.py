@@ -170,8 +170,8 @@ def test_operators_pass_torchs_own_checks():
     with torch.no_grad():
         splats = ops.project(*leaves, pin.viewmat, *lens)
     means2d, conics, depths, opacities, colours, radii = splats
-    tiles = ops.bin_tiles(means2d, radii, depths, 40, 24)
-    torch.library.opcheck(ops.bin_tiles, (means2d, radii, depths, 40, 24))
+    tiles = ops.bin_tiles(means2d, conics, opacities, depths, radii, 40, 24)
+    torch.library.opcheck(ops.bin_tiles, (means2d, conics, opacities, depths, radii, 40, 24))
     inputs = [t.requires_grad_() for t in (means2d, conics, opacities, colours, depths, channels(20, 2, 1))]
     torch.library.opcheck(ops.blend, (*inputs, *tiles, radii, 40, 24, False))
     torch.library.opcheck(ops.ssim, (torch.rand(9, 14, 3, requires_grad=True), torch.rand(9, 14, 3)))
