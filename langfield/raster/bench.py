@@ -8,7 +8,8 @@ import time
 import torch
 
 from langfield.capture.types import Camera
-from langfield.raster.dispatch import Backend, rasterize
+from langfield.raster.dispatch import Backend
+from langfield.raster.screen import rasterize
 from langfield.raster.threads import kernels_only
 from langfield.raster.types import Gaussians
 

@@ -1,4 +1,4 @@
-"""Draw Gaussians: check what comes in, choose a backend, run it."""
+"""The door of the rasterizer: check what comes in and choose a backend."""
 
 from __future__ import annotations
 
@@ -6,52 +6,17 @@ import functools
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from langfield.capture.types import Camera
 from langfield.errors import EnvironmentProblem, FormatError, SettingsError
 from langfield.progress import say
-from langfield.raster import build, ops, reference
-from langfield.raster.types import Gaussians, RasterOptions, View
+from langfield.raster import build, reference
+from langfield.raster.types import Gaussians, RasterOptions
 
 Backend = Literal["reference", "cpu", "cuda"]
 MAX_SIDE_PX = 32768
 NO_CUDA = "the CUDA rasterizer is not in this version of langfield yet"
-
-
-def rasterize(
-    gaussians: Gaussians,
-    camera: Camera,
-    channels: Float[Tensor, "N C"] | None = None,
-    options: RasterOptions | None = None,
-    backend: Backend | None = None,
-) -> View:
-    """Draw colour, depth, alpha and any number of channels in one pass (Kerbl et al. 2023, section 4 to 6).
-
-    Gradients flow to every Gaussian tensor, the channels, `View.means2d` and `camera.T_world_camera`. Gaussians
-    that hold values that are not finite, or a zero quaternion, are left out.
-
-    Args:
-        gaussians: N Gaussians, world units; float32, or any float dtype for the reference.
-        camera: without distortion; its picture size is the view's.
-        channels: N rows of C numbers, finite, the Gaussians' dtype.
-        options: how to draw; None for the defaults.
-        backend: None chooses by device and dtype: the compiled CPU kernels for float32, else the reference.
-
-    Raises:
-        FormatError: shapes, dtypes or devices do not fit together, or a camera or channel is not finite.
-        SettingsError: the camera has distortion or skew, or an option lies outside its range.
-        EnvironmentProblem: the backend asked for is not available here.
-    """
-    options = options or RasterOptions()
-    check_gaussians(gaussians)
-    check_channels(gaussians, channels)
-    pinhole = pinhole_of(camera, gaussians.means.dtype)
-    _check_options(options)
-    if resolve(gaussians, backend) == "reference":
-        return reference.rasterize(gaussians, pinhole, channels, options)
-    return _compiled(gaussians, pinhole, channels, options)
 
 
 def resolve(gaussians: Gaussians, backend: Backend | None = None) -> Backend:
@@ -84,29 +49,6 @@ def compiled_available() -> bool:
         say(f"Drawing with plain torch, which is many times slower: {problem}")
         return False
     return True
-
-
-def _compiled(gaussians: Gaussians, camera: reference.Pinhole, channels: Tensor | None, options: RasterOptions) -> View:
-    means, quats, log_scales, logits, sh = gaussians.tensors()
-    size = camera.width, camera.height
-    degree = reference.sh_degree_of(gaussians, options)
-    lens = (list(camera.intrinsics), *size, degree, options.near, options.blur_px2)
-    colour = sh if options.colour else None
-    means2d, conics, depths, opacities, colours, radii = ops.project(
-        means, quats, log_scales, logits, colour, camera.viewmat, *lens
-    )
-    tiles = ops.bin_tiles(*(t.detach() for t in (means2d, conics, opacities, depths)), radii, *size)
-    drawn, depth, through, blended, _ = ops.blend(
-        means2d, conics, opacities, colours, depths, channels, *tiles, radii, *size, options.smooth_cutoff
-    )
-    return View(
-        alpha=1 - through,
-        depth=depth,
-        colour=drawn if options.colour else None,
-        channels=None if channels is None else blended,
-        means2d=means2d,
-        radii=radii,
-    )
 
 
 def check_gaussians(gaussians: Gaussians) -> None:
@@ -174,7 +116,12 @@ def pinhole_of(camera: Camera, dtype: torch.dtype) -> reference.Pinhole:
     return reference.Pinhole(viewmat.to(dtype), (fx, fy, cx, cy), camera.width, camera.height)
 
 
-def _check_options(options: RasterOptions) -> None:
+def check_options(options: RasterOptions) -> None:
+    """Check the ranges of drawing options.
+
+    Raises:
+        SettingsError: one lies outside its range.
+    """
     if not options.near > 0 or not options.blur_px2 >= 0:
         raise SettingsError("near must be positive and blur_px2 not negative", f"{options.near}, {options.blur_px2}")
     if options.sh_degree is not None and not 0 <= options.sh_degree <= 3:

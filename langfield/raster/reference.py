@@ -7,13 +7,14 @@ that would let through 1e-4 or less.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from langfield.raster.types import Gaussians, RasterOptions, View
+from langfield.raster.types import Gaussians, RasterOptions
 
 TILE = 16
 ALPHA_CUT = 1 / 255
@@ -46,21 +47,6 @@ class Splats:
     opacities: Float[Tensor, " N"]
     colours: Float[Tensor, "N 3"]
     radii: Int[Tensor, "N 2"]
-
-
-def rasterize(gaussians: Gaussians, camera: Pinhole, channels: Tensor | None, options: RasterOptions) -> View:
-    """Draw a view; see `langfield.raster.rasterize` for arguments and result."""
-    splats = project(gaussians, camera, options)
-    parts = [splats.colours, splats.depths[:, None]] + ([] if channels is None else [channels])
-    drawn, through = blend(splats, torch.cat(parts, dim=1), camera, options.smooth_cutoff)
-    return View(
-        alpha=1 - through,
-        depth=drawn[..., 3],
-        colour=drawn[..., :3] if options.colour else None,
-        channels=None if channels is None else drawn[..., 4:],
-        means2d=splats.means2d,
-        radii=splats.radii,
-    )
 
 
 def project(gaussians: Gaussians, camera: Pinhole, options: RasterOptions) -> Splats:
@@ -159,38 +145,70 @@ def harmonics(d: Float[Tensor, "N 3"], degree: int) -> Float[Tensor, "N K"]:
     return torch.stack(Y[: (degree + 1) ** 2], -1)
 
 
-def blend(s: Splats, features: Tensor, camera: Pinhole, smooth: bool) -> tuple[Tensor, Tensor]:
+def blend(s: Splats, features: Tensor, size: tuple[int, int], smooth: bool) -> tuple[Tensor, Tensor]:
     """Blend features [N, F] front to back, tile by tile.
+
+    Args:
+        features: what each Gaussian brings.
+        size: width and height, pixels.
+        smooth: fade contributions out instead of cutting them at 1/255.
 
     Returns:
         Pixels [H, W, F] and the light that still passes, [H, W].
     """
+    drawn, through = [], []
+    for tile in tiles(s, size):
+        light = tile_light(s, tile, smooth)
+        drawn.append((light.weights @ features[tile.ids]).reshape(*tile.shape, -1))
+        through.append(light.ahead[:, -1].reshape(*tile.shape, 1))
+    across = -(-size[0] // TILE)
+    whole = [
+        torch.cat([torch.cat(parts[i : i + across], 1) for i in range(0, len(parts), across)], 0)
+        for parts in (drawn, through)
+    ]
+    return whole[0], whole[1][..., 0]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Part of the picture, and the Gaussians that may touch it."""
+
+    x: int
+    """Left column, pixels."""
+    y: int
+    shape: tuple[int, int]
+    """Rows and columns: 16 by 16, less at the right and lower border."""
+    ids: Int[Tensor, " n"]
+    """Near to far."""
+
+
+def tiles(s: Splats, size: tuple[int, int]) -> Iterator[Tile]:
+    """Give all tiles of a picture of `size` (width, height), row by row."""
+    width, height = size
     near_to_far = torch.argsort(s.depths.detach(), stable=True)
     order = near_to_far[s.radii[near_to_far].gt(0).all(-1)]
     low, high = (s.means2d.detach() - s.radii)[order], (s.means2d.detach() + s.radii)[order]
-    rows, rows_through = [], []
-    for y in range(0, camera.height, TILE):
-        strip = [
-            blend_tile(s, features, order[_touching(low, high, x, y)], (x, y, camera), smooth)
-            for x in range(0, camera.width, TILE)
-        ]
-        rows.append(torch.cat([drawn for drawn, _ in strip], 1))
-        rows_through.append(torch.cat([through for _, through in strip], 1))
-    return torch.cat(rows, 0), torch.cat(rows_through, 0)
+    for y in range(0, height, TILE):
+        for x in range(0, width, TILE):
+            inside = (low[:, 0] < x + TILE) & (high[:, 0] > x) & (low[:, 1] < y + TILE) & (high[:, 1] > y)
+            yield Tile(x, y, (min(TILE, height - y), min(TILE, width - x)), order[inside])
 
 
-def _touching(low: Tensor, high: Tensor, x: int, y: int) -> Tensor:
-    return (low[:, 0] < x + TILE) & (high[:, 0] > x) & (low[:, 1] < y + TILE) & (high[:, 1] > y)
+@dataclass(frozen=True)
+class Light:
+    """How the light of each pixel p of a tile divides among its n Gaussians."""
+
+    weights: Float[Tensor, "P n"]
+    """w = alpha T: the share of the light that a Gaussian takes (Kerbl et al. 2023, equation 3)."""
+    ahead: Float[Tensor, "P n+1"]
+    """T: what passes before each Gaussian, and behind the last one."""
 
 
-def blend_tile(
-    s: Splats, features: Tensor, ids: Tensor, corner: tuple[int, int, Pinhole], smooth: bool
-) -> tuple[Tensor, Tensor]:
-    """Blend the Gaussians `ids` (near to far) over one tile: pixels [h, w, F] and what still passes [h, w]."""
-    x0, y0, camera = corner
-    w, h = min(TILE, camera.width - x0), min(TILE, camera.height - y0)
-    ys, xs = torch.meshgrid(torch.arange(h) + y0 + 0.5, torch.arange(w) + x0 + 0.5, indexing="ij")
-    pixels = torch.stack([xs, ys], -1).reshape(-1, 2).to(features.dtype)
+def tile_light(s: Splats, tile: Tile, smooth: bool) -> Light:
+    """Give the blend weights of one tile."""
+    ids, (h, w) = tile.ids, tile.shape
+    ys, xs = torch.meshgrid(torch.arange(h) + tile.y + 0.5, torch.arange(w) + tile.x + 0.5, indexing="ij")
+    pixels = torch.stack([xs, ys], -1).reshape(-1, 2).to(s.means2d.dtype)
     d = pixels[:, None] - s.means2d[ids]  # [P, n, 2]
     a, b, c = s.conics[ids].unbind(-1)
     power = 0.5 * (a * d[..., 0] ** 2 + c * d[..., 1] ** 2) + b * d[..., 0] * d[..., 1]
@@ -203,5 +221,4 @@ def blend_tile(
     alpha = alpha * (smooth | (after.detach() > STOP_BELOW))
     after = torch.cumprod(1 - alpha, 1)
     ahead = torch.cat([after.new_ones((len(pixels), 1)), after], 1)
-    drawn = (alpha * ahead[:, :-1]) @ features[ids]
-    return drawn.reshape(h, w, -1), ahead[:, -1].reshape(h, w)
+    return Light(alpha * ahead[:, :-1], ahead)
