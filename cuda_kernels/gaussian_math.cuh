@@ -5,6 +5,7 @@
 // A "v_" prefix is the derivative of the loss by the named thing. Matrices are row-major.
 #pragma once
 #include <cmath>
+#include <cstdint>
 
 #ifdef __CUDACC__
 #define LF_FN __host__ __device__ inline
@@ -166,6 +167,142 @@ LF_FN void harmonics(int degree, const float d[3], float* Y, float (*D)[3]) {
     grad(13, -h * (4 * zz - 3 * xx - yy), 2 * h * x * y, -8 * h * x * z);
     grad(14, 2 * j * x * z, -2 * j * y * z, j * (xx - yy)), grad(15, -f * (3 * xx - 3 * yy), 6 * f * x * y, 0);
   }
+}
+
+// W 9, t 3, fx fy cx cy, near, blur.
+LF_FN Camera camera_from(const float* c, int64_t width, int64_t height) {
+  Camera o;
+  for (int i = 0; i < 9; i++) o.W[i] = c[i];
+  for (int i = 0; i < 3; i++) o.t[i] = c[9 + i];
+  o.fx = c[12], o.fy = c[13], o.cx = c[14], o.cy = c[15], o.near = c[16], o.blur = c[17];
+  o.width = float(width), o.height = float(height);
+  return o;
+}
+
+LF_FN void camera_centre(const Camera& c, float o[3]) {  // -W^T t
+  for (int j = 0; j < 3; j++) o[j] = -(c.W[j] * c.t[0] + c.W[3 + j] * c.t[1] + c.W[6 + j] * c.t[2]);
+}
+
+// Unit vector from the camera to the Gaussian; gives 1 / distance.
+LF_FN float view_direction(const float* mean, const float centre[3], float d[3]) {
+  for (int i = 0; i < 3; i++) d[i] = mean[i] - centre[i];
+  const float inv = 1 / sqrtf(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
+  for (int i = 0; i < 3; i++) d[i] *= inv;
+  return inv;
+}
+
+LF_FN float sigmoid(float x) { return 1 / (1 + expf(-x)); }
+
+struct Gaussian {  // one of the scene; sh: [16 or fewer, 3], null where no colour is drawn
+  const float *mean, *quat, *log_scale;
+  float logit;
+  const float* sh;
+  int degree;
+};
+
+struct Drawn {  // everything blending needs of one Gaussian
+  float mean2d[2], conic[3], depth, opacity, colour[3];
+  int radius[2];
+};
+
+// All of `Drawn` but the colour; false where the Gaussian cannot be seen or holds values that are not finite.
+LF_FN bool draw_shape(const Gaussian& g, const Camera& c, Drawn& o) {
+  Shape shape;
+  if (!shape_on_screen(g.mean, g.quat, g.log_scale, c, shape) || !conic_of(shape.cov, o.conic)) return false;
+  o.depth = shape.p[2], o.opacity = sigmoid(g.logit);
+  o.mean2d[0] = c.fx * shape.p[0] / o.depth + c.cx, o.mean2d[1] = c.fy * shape.p[1] / o.depth + c.cy;
+  if (!std::isfinite(g.logit) || !(o.opacity >= ALPHA_CUT) || !std::isfinite(o.depth)) return false;
+  const float extent = sqrtf(2 * logf(o.opacity / ALPHA_CUT)), size[2] = {c.width, c.height};
+  for (int i = 0; i < 2; i++) {
+    const float reach = extent * sqrtf(shape.cov[2 * i]), r = ceilf(reach > MAX_RADIUS ? MAX_RADIUS : reach);
+    if (!(o.mean2d[i] + r > 0 && o.mean2d[i] - r < size[i]) || !(r > 0)) return false;
+    o.radius[i] = int(r);
+  }
+  return true;
+}
+
+// The colour seen from `centre`, held above zero; false where it is not finite.
+LF_FN bool draw_colour(const Gaussian& g, const float centre[3], float colour[3]) {
+  for (int i = 0; i < 3; i++) colour[i] = 0;
+  if (!g.sh) return true;
+  float d[3], Y[16];
+  view_direction(g.mean, centre, d);
+  harmonics(g.degree, d, Y, nullptr);
+  for (int k = 0; k < 16; k++)  // to a known end, so that nvcc keeps Y in registers
+    if (k < (g.degree + 1) * (g.degree + 1))
+      for (int i = 0; i < 3; i++) colour[i] += Y[k] * g.sh[3 * k + i];
+  for (int i = 0; i < 3; i++) {
+    if (!std::isfinite(colour[i])) return false;
+    colour[i] = colour[i] + 0.5f < 0 ? 0 : colour[i] + 0.5f;
+  }
+  return true;
+}
+
+struct DrawnGradient {
+  const float *mean2d, *conic, *colour;
+  float depth, opacity;
+};
+
+struct GaussianGradient {
+  float mean[3], quat[4], log_scale[3], logit;
+};
+
+// Sets v_sh for the harmonics in use, v.mean to the part through the view direction, and gives that by the centre.
+LF_FN void draw_colour_backward(const Gaussian& g, const float centre[3], const float v_colour[3], float* v_sh,
+                                float v_mean[3], float v_centre[3]) {
+  const int used = (g.degree + 1) * (g.degree + 1);
+  float d[3], Y[16], D[16][3], v_d[3] = {0, 0, 0}, colour[3] = {0.5f, 0.5f, 0.5f};
+  const float inv = view_direction(g.mean, centre, d);
+  harmonics(g.degree, d, Y, D);
+  for (int k = 0; k < 16; k++)
+    if (k < used)
+      for (int j = 0; j < 3; j++) colour[j] += Y[k] * g.sh[3 * k + j];
+  for (int k = 0; k < 16; k++) {
+    if (k >= used) continue;
+    float v_Y = 0;
+    for (int j = 0; j < 3; j++) {
+      const float v = colour[j] >= 0 ? v_colour[j] : 0;
+      v_sh[3 * k + j] = Y[k] * v, v_Y += g.sh[3 * k + j] * v;
+    }
+    for (int j = 0; j < 3; j++) v_d[j] += v_Y * D[k][j];
+  }
+  const float along = d[0] * v_d[0] + d[1] * v_d[1] + d[2] * v_d[2];
+  for (int j = 0; j < 3; j++) v_mean[j] = (v_d[j] - d[j] * along) * inv, v_centre[j] = -v_mean[j];
+}
+
+// Gradients of one Gaussian that was drawn; adds those by the camera (W 9, t 3) to v_camera.
+template <typename Sum>
+LF_FN void draw_backward(const Gaussian& g, const Camera& c, const float centre[3], const DrawnGradient& in,
+                         GaussianGradient& v, float* v_sh, Sum* v_camera) {
+  Shape shape;
+  float conic[3], v_p[3], v_W[9], v_centre[3] = {0, 0, 0};
+  shape_on_screen(g.mean, g.quat, g.log_scale, c, shape);
+  conic_of(shape.cov, conic);
+  shape_backward(shape, c, conic, in.conic, in.mean2d, in.depth, v_p, v_W, v.quat, v.log_scale);
+  const float opacity = sigmoid(g.logit);
+  v.logit = in.opacity * opacity * (1 - opacity);
+  for (int j = 0; j < 3; j++) v.mean[j] = 0;
+  if (g.sh) draw_colour_backward(g, centre, in.colour, v_sh, v.mean, v_centre);
+  for (int r = 0; r < 3; r++)
+    for (int j = 0; j < 3; j++) {
+      v.mean[j] += c.W[3 * r + j] * v_p[r];
+      v_camera[3 * r + j] += v_W[3 * r + j] + v_p[r] * g.mean[j] - c.t[r] * v_centre[j];
+      v_camera[9 + r] -= c.W[3 * r + j] * v_centre[j];
+    }
+  for (int r = 0; r < 3; r++) v_camera[9 + r] += v_p[r];
+}
+
+struct Box {
+  int x0, x1, y0, y1;  // tiles, ends exclusive
+};
+
+// Tiles that the Gaussian's half extents reach.
+LF_FN Box tiles_of(const float* mean2d, const int32_t* radius, int tiles_x, int tiles_y) {
+  const float inv = 1.0f / TILE, rx = float(radius[0]), ry = float(radius[1]);
+  return {int(clampf(floorf((mean2d[0] - rx) * inv), 0, float(tiles_x))),
+          int(clampf(ceilf((mean2d[0] + rx) * inv), 0, float(tiles_x))),
+          int(clampf(floorf((mean2d[1] - ry) * inv), 0, float(tiles_y))),
+          int(clampf(ceilf((mean2d[1] + ry) * inv), 0, float(tiles_y)))};
 }
 
 }  // namespace langfield
