@@ -128,3 +128,38 @@ def test_wrong_launches_are_refused():
         run(launch, "reverse_blocks", 8, x, x, x)
     with pytest.raises(EmulationError, match="no GPU takes this launch shape"):
         run(launch, "reverse_blocks", 1025, x, x, 8)
+
+
+@pytest.fixture(scope="module")
+def watched() -> EmulatedLauncher:
+    return EmulatedLauncher(TOYS, seed=3, checked=True)
+
+
+def test_the_checked_build_lets_right_kernels_be(watched):
+    x, y, out = torch.arange(64.0), torch.zeros(64), torch.zeros(7, 32, dtype=torch.int32)
+    run(watched, "reverse_blocks", 16, x, y, 64, blocks=4)
+    assert torch.equal(y, x.view(4, 16).flip(1).flatten())
+    run(watched, "warp_private", 64, y)
+    assert torch.equal(y, (torch.arange(64) ^ 1).float())
+    run(watched, "warp_words", 32, out[0].clone(), out, 32)
+    run(watched, "leave_early", 64, x, y, 40)
+    run(watched, "histogram", 64, out[6].clone() * 0, ints(0), torch.zeros(1), ints(0), 32, blocks=2)
+    run(watched, "shared_overrun", 32, y, 0)
+    run(watched, "lost_update", 1, ints(0))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "threads", "blocks", "arguments", "message"),
+    [
+        ("forgot_barrier", 64, 1, (torch.arange(64.0), torch.zeros(64), 64), "race on shared memory.*toys.cu:1[56]"),
+        ("lost_update", 64, 1, (ints(0),), "race on argument 0.*toys.cu"),
+        ("lost_update", 1, 2, (ints(0),), "thread 0 of block 0.*thread 0 of block 1|of block 1.*of block 0"),
+        ("blocks_collide", 32, 2, (torch.zeros(32),), "race on argument 0"),
+        ("shared_overrun", 32, 1, (torch.zeros(32), 1), "index outside its array at toys.cu"),
+        ("global_overrun", 32, 1, (torch.zeros(64), 33), "writes 4 bytes outside every tensor"),
+        ("global_overrun", 32, 1, (torch.zeros(64), -1), "writes 4 bytes outside every tensor"),
+    ],
+)
+def test_the_checked_build_finds_wrong_ones(watched, kernel, threads, blocks, arguments, message):
+    with pytest.raises(EmulationError, match=message):
+        run(watched, kernel, threads, *arguments, blocks=blocks)

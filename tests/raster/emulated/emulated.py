@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -20,7 +21,7 @@ from langfield.raster.cuda_launch import Size
 
 HERE = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O2", "-g1", "-fPIC", "-fno-gnu-unique", "-Wall", "-Wextra", "-Wno-unknown-pragmas")
-CHECKS = ("-fsanitize=thread", "-fsanitize=undefined,float-cast-overflow", "-fno-sanitize=vptr,alignment")
+CHECKS = ("-fsanitize=thread", "-fsanitize=undefined,float-cast-overflow", "-fno-sanitize=vptr")
 TYPES = {
     "float*": torch.float32,
     "double*": torch.float64,
@@ -81,7 +82,8 @@ class EmulatedLauncher:
     def __init__(self, files: Sequence[Path] | None = None, seed: int = 0, checked: bool = False) -> None:
         paths = tuple(cuda_build.sources() if files is None else files)
         self.signatures = cuda_build.signatures(list(paths))
-        self.library = ctypes.CDLL(str(compile_kernels(paths, checked)))
+        self.path = str(compile_kernels(paths, checked))
+        self.library = ctypes.CDLL(self.path)
         self.seed = seed
 
     def __call__(self, kernel: str, grid: Size, block: Size, *arguments: Tensor | int | None) -> None:
@@ -106,7 +108,18 @@ class EmulatedLauncher:
             ctypes.c_int64(len(text)),
         )
         if failed:
-            raise EmulationError(f"{kernel}<<<{grid}, {block}>>> {text.value.decode()}")
+            raise EmulationError(f"{kernel}<<<{grid}, {block}>>> {self._with_lines(text.value.decode())}")
+
+    def _with_lines(self, text: str) -> str:
+        """Put file and line where the message has offsets into the library, written @hex@."""
+
+        def line(offset: re.Match[str]) -> str:
+            command = ["addr2line", "-s", "-i", "-e", self.path, offset[1]]
+            frames = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+            frames = [f.split(" ")[0] for f in frames]
+            return next((f for f in frames if not f.startswith("cuda_emulator.h")), offset[0])
+
+        return re.sub("@([0-9a-f]+)@", line, text) if shutil.which("addr2line") else text
 
 
 def check_launch(kernel: str, grid: Size, block: Size) -> None:
