@@ -76,8 +76,13 @@ def build(cxx: str, target: Path) -> None:
     sources = [str(path) for path in sorted(source_folder().glob("cpu_*.cpp"))]
     with atomic_path(target) as temporary:
         _run(cxx, *FLAGS, *sources, "-o", str(temporary))
-        code = temporary.read_bytes()
-        temporary.write_bytes(code + hashlib.sha256(code).digest())
+        seal(temporary)
+
+
+def seal(path: Path) -> None:
+    """Append a file's hash to it, for `is_whole`."""
+    code = path.read_bytes()
+    path.write_bytes(code + hashlib.sha256(code).digest())
 
 
 def is_whole(path: Path) -> bool:
