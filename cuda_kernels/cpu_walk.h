@@ -31,7 +31,8 @@ inline F8 exp_negative(F8 x) {
 }
 
 struct Packed {  // one Gaussian in one cache line
-  float mx, my, a, b, c, opacity, reach, half_rows, inv_rows2, feature[BASE], pad[3];
+  float mx, my, a, b, c, opacity, reach, half_rows, inv_rows2, feature[BASE];
+  float slope, wide2, lift;  // b / a, 2 reach / a, log2 of the opacity
 };
 
 struct Row {

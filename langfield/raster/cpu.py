@@ -185,7 +185,8 @@ def blend_backward(
     transmittance, last = drawn
     height, width = last.shape
     n, many = splats[0].shape[0], 0 if channels is None else channels.shape[1]
-    scratch = torch.empty((tiles.gaussian.shape[0], 10 + min(many, library().lf_chunk())), dtype=torch.float32)
+    row = 8 + 4 + -(-min(many, library().lf_chunk()) // 4 * 4)  # geometry, colour and depth, channels
+    scratch = torch.empty((tiles.gaussian.shape[0], row), dtype=torch.float32)
     means2d, conics, opacities, colours, depths = (torch.empty_like(t) for t in splats)
     v_channels = torch.empty((n, many), dtype=torch.float32)
     v_colour, v_depth, v_transmittance, v_drawn = grads
