@@ -1,0 +1,193 @@
+// Segments of one view: each (Gaussian, segment) that meets, with the sum of its blend weights, in one walk whatever
+// the number of segments. Records are written tile by tile into memory of the caller, then gathered by Gaussian in an
+// order that the number of threads does not change.
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cpu_threads.h"
+#include "cpu_visit.h"
+
+using namespace langfield;
+
+namespace {
+
+struct Record {
+  int32_t level, segment;
+  float gated, all;
+};
+
+struct Part {  // the lanes of one vector of pixels that lie in one segment
+  I8 lanes;
+  int local;
+};
+
+struct Local {
+  int32_t level, segment;
+};
+
+struct Scatter {
+  const Walk& w;
+  const int32_t *segments, *slot;
+  int levels;
+  float open, floor;
+  int64_t capacity;
+  std::atomic<int64_t>& cursor;
+  Record* records;
+  int64_t* slot_start;
+  int32_t* slot_count;
+  float* slot_total;
+
+  std::vector<Part> parts = {};
+  int first[VECTORS + 1] = {};
+  std::vector<Local> locals = {};
+  std::vector<char> met = {};
+  std::vector<int> list = {};  // locals the present Gaussian met
+  std::unique_ptr<F8[]> sums = {};
+  F8 total = {};
+  std::vector<Record> found = {};  // of the tile
+  std::vector<int> entries = {};
+
+  void prepare(int tile) {  // segments of the tile get small numbers
+    parts.clear(), locals.clear(), found.clear(), entries.clear();
+    for (int v = 0; v < VECTORS; v++) {
+      first[v] = int(parts.size());
+      for (int level = 0; level < levels; level++)
+        for (int l = 0; l < LANES; l++) {
+          const int64_t at = place(w, tile, v * LANES + l);
+          const int32_t id = at < 0 ? -1 : segments[int64_t(level) * w.width * w.height + at];
+          if (id >= 0) part_of(first[v], local_of(level, id)).lanes[l] = -1;
+        }
+    }
+    first[VECTORS] = int(parts.size());
+    met.assign(locals.size(), 0);
+    std::fill(sums.get(), sums.get() + 2 * locals.size(), F8{});
+  }
+  int local_of(int32_t level, int32_t id) {
+    for (int k = int(locals.size()) - 1; k >= 0; k--)  // mostly the one before
+      if (locals[k].segment == id && locals[k].level == level) return k;
+    locals.push_back({level, id});
+    return int(locals.size()) - 1;
+  }
+  Part& part_of(int from, int local) {
+    for (size_t k = from; k < parts.size(); k++)
+      if (parts[k].local == local) return parts[k];
+    parts.push_back({I8{}, local});
+    return parts.back();
+  }
+  void enter(int, int32_t) { total = F8{}; }
+  void at(int p, F8 weight, F8 T) {
+    total += weight;
+    const F8 gated = keep((T > ::all(open)) & (weight >= ::all(floor)), weight);
+    for (int k = first[p]; k < first[p + 1]; k++) {
+      const Part& part = parts[k];
+      sums[2 * part.local] += keep(part.lanes, gated), sums[2 * part.local + 1] += keep(part.lanes, weight);
+      if (!met[part.local]) met[part.local] = 1, list.push_back(part.local);
+    }
+  }
+  void leave(int e) {
+    const int64_t place = slot[e];
+    const size_t before = found.size();
+    for (int k : list) {
+      const float all = sum(sums[2 * k + 1]);
+      if (all > 0) found.push_back({locals[k].level, locals[k].segment, sum(sums[2 * k]), all});
+      sums[2 * k] = sums[2 * k + 1] = F8{}, met[k] = 0;
+    }
+    list.clear();
+    slot_total[place] = sum(total), slot_start[place] = int64_t(before);
+    slot_count[place] = int32_t(found.size() - before);
+    entries.push_back(e);
+  }
+  void hand_over() {  // space is taken in any order; lf_scatter_* sort by content
+    const int64_t at = cursor.fetch_add(int64_t(found.size()), std::memory_order_relaxed);
+    if (at + int64_t(found.size()) > capacity) return;
+    std::copy(found.begin(), found.end(), records + at);
+    for (int e : entries) slot_start[slot[e]] += at;
+  }
+};
+
+struct Item {
+  uint64_t key;  // level, segment
+  int64_t order;
+  float gated, all;
+};
+
+// The records of Gaussian i, sorted by level and segment; equal ones stay in the order of the tiles.
+void gather(int64_t i, const int64_t* first, const int64_t* slot_start, const int32_t* slot_count,
+            const Record* records, std::vector<Item>& to) {
+  to.clear();
+  for (int64_t s = first[i]; s < first[i + 1]; s++)
+    for (int64_t r = slot_start[s]; r < slot_start[s] + slot_count[s]; r++)
+      to.push_back({uint64_t(records[r].level) << 32 | uint32_t(records[r].segment), int64_t(to.size()),
+                    records[r].gated, records[r].all});
+  std::sort(to.begin(), to.end(), [](const Item& a, const Item& b) {
+    return a.key != b.key ? a.key < b.key : a.order < b.order;
+  });
+}
+
+}  // namespace
+
+extern "C" {
+
+// Walk the view and write one record for each segment that an entry meets. segments: int32 [L, H, W], -1: none;
+// gate: the light that must be left, the least weight. records: 16 bytes each; slot_start: int64, slot_count: int32,
+// slot_total: float, zeros [E]. needed: how many records there are; where that is more than `capacity`, call again.
+void lf_scatter_walk(const float* packed, const int32_t* tile_start, const int32_t* entry_gaussian,
+                     const int32_t* entry_slot, const int32_t* segments, int64_t levels, int64_t width, int64_t height,
+                     int64_t smooth, const float* gate, int64_t threads, int64_t capacity, void* records,
+                     int64_t* slot_start, int32_t* slot_count, float* slot_total, int64_t* needed) {
+  const Walk w = walk_of(packed, tile_start, entry_gaussian, width, height, smooth);
+  std::atomic<int64_t> cursor{0};
+  share(threads, w.tiles, [&](const auto& take) {
+    Scatter scatter = {w, segments, entry_slot, int(levels), gate[0], gate[1], capacity, cursor,
+                       static_cast<Record*>(records), slot_start, slot_count, slot_total};
+    scatter.sums.reset(new F8[2 * PIXELS * levels]);
+    for (int64_t tile = take(); tile >= 0; tile = take()) {
+      scatter.prepare(int(tile));
+      walk_tile(w, int(tile), scatter);
+      scatter.hand_over();
+    }
+  });
+  *needed = cursor;
+}
+
+// many: int64 [n], different (level, segment) of each Gaussian; total: float [n].
+void lf_scatter_count(const int64_t* first, const int64_t* slot_start, const int32_t* slot_count,
+                      const float* slot_total, const void* records, int64_t n, int64_t threads, int64_t* many,
+                      float* total) {
+  const Record* all = static_cast<const Record*>(records);
+  for_each_unit(threads, (n + 1023) / 1024, [&](int64_t b) {
+    std::vector<Item> items;
+    for (int64_t i = b * 1024; i < std::min(n, (b + 1) * 1024); i++) {
+      gather(i, first, slot_start, slot_count, all, items);
+      many[i] = 0, total[i] = 0;
+      for (size_t k = 0; k < items.size(); k++) many[i] += k == 0 || items[k].key != items[k - 1].key;
+      for (int64_t s = first[i]; s < first[i + 1]; s++) total[i] += slot_total[s];
+    }
+  });
+}
+
+// end: int64 [n], running sum of `many`.
+void lf_scatter_fill(const int64_t* first, const int64_t* slot_start, const int32_t* slot_count, const void* records,
+                     int64_t n, int64_t threads, const int64_t* end, int64_t* gaussian, int32_t* level,
+                     int32_t* segment, float* gated, float* weight) {
+  const Record* all = static_cast<const Record*>(records);
+  for_each_unit(threads, (n + 1023) / 1024, [&](int64_t b) {
+    std::vector<Item> items;
+    for (int64_t i = b * 1024; i < std::min(n, (b + 1) * 1024); i++) {
+      gather(i, first, slot_start, slot_count, all, items);
+      int64_t to = (i ? end[i - 1] : 0) - 1;
+      for (size_t k = 0; k < items.size(); k++) {
+        if (k == 0 || items[k].key != items[k - 1].key) {
+          gaussian[++to] = i, level[to] = int32_t(items[k].key >> 32), segment[to] = int32_t(uint32_t(items[k].key));
+          gated[to] = weight[to] = 0;
+        }
+        gated[to] += items[k].gated, weight[to] += items[k].all;
+      }
+    }
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,121 @@
+"""The questions to a view as operators of torch: schema, shapes without running (fake), gradients where there are any.
+
+The first thirteen arguments of each are the same: five splat tensors, five of the tile lists, width, height and the
+smooth cut-off. Geometry is a constant to all of them; `splat_codes` is differentiable by its weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from langfield.raster import cpu_contributions as cpu
+from langfield.raster.cpu import Tiles
+
+_WALK = (
+    "Tensor means2d, Tensor conics, Tensor opacities, Tensor colours, Tensor depths, Tensor first, Tensor start,"
+    " Tensor gaussian, Tensor slot, Tensor radii, int width, int height, bool smooth"
+)
+_ARGUMENTS = 13
+
+
+def _walk(args: tuple[Any, ...]) -> cpu.Walk:
+    return cpu.Walk([t.contiguous() for t in args[:5]], Tiles(*args[5:10]), (args[10], args[11]), args[12])
+
+
+def _picture(args: tuple[Any, ...], many: int) -> Tensor:
+    return args[0].new_empty((args[11], args[10], many))
+
+
+@torch.library.custom_op(
+    "langfield::scatter_segments",
+    mutates_args=(),
+    device_types="cpu",
+    schema=f"({_WALK}, Tensor segments, float coverage, float floor)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+def scatter_segments(*args: Any) -> tuple[Tensor, ...]:
+    """Give gaussian, level, segment, weight, weight_all and total; segments are int32 [L, H, W]."""
+    return cpu.scatter(_walk(args), args[13].contiguous(), args[14], args[15])
+
+
+@scatter_segments.register_fake
+def _(*args: Any) -> tuple[Tensor, ...]:
+    pairs = torch.library.get_ctx().new_dynamic_size()
+    kinds = torch.int64, torch.int32, torch.int32, args[0].dtype, args[0].dtype
+    return (*(args[0].new_empty(pairs, dtype=kind) for kind in kinds), args[0].new_empty(args[0].shape[0]))
+
+
+@torch.library.custom_op(
+    "langfield::top_contributors", mutates_args=(), device_types="cpu", schema=f"({_WALK}, int k) -> (Tensor, Tensor)"
+)
+def top_contributors(*args: Any) -> tuple[Tensor, ...]:
+    """Give ids int32 [H, W, k] and weights [H, W, k]."""
+    return cpu.top(_walk(args), args[13])
+
+
+@top_contributors.register_fake
+def _(*args: Any) -> tuple[Tensor, ...]:
+    weights = _picture(args, args[13])
+    return torch.empty_like(weights, dtype=torch.int32), weights
+
+
+@torch.library.custom_op(
+    "langfield::splat_channels", mutates_args=(), device_types="cpu", schema=f"({_WALK}, Tensor channels) -> Tensor"
+)
+def splat_channels(*args: Any) -> Tensor:
+    """Blend channels [N, C] without colour and depth."""
+    return cpu.splat_channels(_walk(args), args[13].contiguous())
+
+
+@splat_channels.register_fake
+def _(*args: Any) -> Tensor:
+    return _picture(args, args[13].shape[1])
+
+
+@torch.library.custom_op(
+    "langfield::splat_codes",
+    mutates_args=(),
+    device_types="cpu",
+    schema=f"({_WALK}, Tensor index, Tensor weight, int atoms) -> Tensor",
+)
+def splat_codes(*args: Any) -> Tensor:
+    """Blend sparse codes, index int32 and weight [N, K]."""
+    return cpu.splat_codes(_walk(args), args[13].contiguous(), args[14].contiguous(), args[15])
+
+
+@splat_codes.register_fake
+def _(*args: Any) -> Tensor:
+    return _picture(args, args[15])
+
+
+@torch.library.custom_op(
+    "langfield::splat_codes_backward",
+    mutates_args=(),
+    device_types="cpu",
+    schema=f"({_WALK}, Tensor index, Tensor grad) -> Tensor",
+)
+def splat_codes_backward(*args: Any) -> Tensor:
+    """Give the gradient by the weights [N, K]."""
+    return cpu.splat_codes_backward(_walk(args), args[13].contiguous(), args[14].contiguous())
+
+
+@splat_codes_backward.register_fake
+def _(*args: Any) -> Tensor:
+    return args[0].new_empty(args[13].shape)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001
+    ctx.save_for_backward(*inputs[:10], inputs[13])
+    ctx.view = inputs[10:_ARGUMENTS]
+
+
+def _through_codes(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    *walk, index = ctx.saved_tensors
+    nothing = (None,) * _ARGUMENTS
+    return (*nothing, None, splat_codes_backward(*walk, *ctx.view, index, grad), None)
+
+
+splat_codes.register_autograd(_through_codes, setup_context=_keep)
