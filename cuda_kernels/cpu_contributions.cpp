@@ -30,9 +30,10 @@ struct Top {
   void leave(int) {}
   void at(int p, F8 w, F8) {
     const I8 better = w > least[p];  // strictly: the nearer of equals stays ahead
-    if (!some(better)) return;
-    for (int l = 0; l < LANES; l++)
-      if (better[l]) insert(p * LANES + l, w[l]), least[p][l] = weight[p * LANES + l][k - 1];
+    for (uint32_t left = lanes(better); left; left &= left - 1) {
+      const int l = __builtin_ctz(left), q = p * LANES + l;
+      insert(q, w[l]), least[p][l] = weight[q][k - 1];
+    }
   }
   void insert(int q, float w) {
     int j = k - 1;

@@ -24,8 +24,10 @@ from langfield.raster import (
 )
 from langfield.raster import ops_contributions as ops
 from langfield.raster.contributions import _walk
+from langfield.raster.cpu import Tiles
 from langfield.raster.dispatch import Backend
-from langfield.raster.reference import ALPHA_CUT
+from langfield.raster.ops import bin_tiles
+from langfield.raster.reference import ALPHA_CUT, Splats
 from tests.raster.scenes import camera, gaussians
 
 BACKENDS: list[Backend] = ["reference", "cpu"]
@@ -159,17 +161,26 @@ def test_top_contributors_make_the_pixel(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_of_equal_contributors_the_nearer_comes_first(backend, order):
-    scene = gaussians(2, 0)
-    means = torch.tensor([[0.0, 0, 2], [0, 0, 4]])[list(order)]
-    screen = to_screen(replace(scene, means=means), camera(16, 16, 0.0), backend=backend)
-    middle = torch.full((2, 2), 8.5)
-    opacities = torch.tensor([0.25, 1 / 3])[list(order)]  # 0.25 and 0.75 / 3: the same weight
-    splats = replace(screen.splats, means2d=middle, opacities=opacities)
-    ids, weights = top_contributors(replace(screen, splats=splats), 2)
-    assert weights[8, 8].tolist() == [0.25, 0.25]
-    assert ids[8, 8].tolist() == [order.index(0), order.index(1)]
+@pytest.mark.parametrize("near_first", [True, False])
+def test_of_equal_contributors_the_nearer_comes_first(backend, near_first):
+    """64 pairs, each on a pixel of its own: opacity 0.25 before about 1/3, so some weights are equal to the bit."""
+    ys, xs = torch.meshgrid(torch.arange(8) * 2 + 0.5, torch.arange(8) * 2 + 0.5, indexing="ij")
+    behind = 1 / 3 + (torch.arange(64, dtype=torch.float64) - 32) * 2**-25
+    means = torch.stack([xs, ys], -1).reshape(64, 2).repeat(2, 1)
+    opacities, depths = torch.cat([torch.full((64,), 0.25), behind.float()]), torch.arange(128) + 1.0
+    order = torch.arange(128) if near_first else torch.arange(127, -1, -1)
+    conics, radii = torch.tensor([[50.0, 0, 50]]).expand(128, 3).contiguous(), torch.ones(128, 2, dtype=torch.int32)
+    splats = Splats(means[order], conics, depths[order], opacities[order], torch.zeros(128, 3), radii)
+    lists = None
+    if backend != "reference":
+        start = bin_tiles(splats.means2d, conics, splats.opacities, splats.depths, radii, 16, 16)
+        lists = Tiles(start[0], start[1], start[2], start[3], radii)
+    ids, weights = top_contributors(Screen(splats, lists, 16, 16, False, backend), 2)
+    ids, weights = order[ids[::2, ::2].long()].reshape(64, 2), weights[::2, ::2].reshape(64, 2)
+    equal = weights[:, 0] == weights[:, 1]
+    assert 0 < equal.sum() < 64
+    assert (ids[equal, 0] < 64).all()
+    assert (ids[equal, 1] >= 64).all()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
