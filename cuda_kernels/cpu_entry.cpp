@@ -42,7 +42,7 @@ void lf_project(const float* means, const float* quats, const float* log_scales,
   for_each_in_blocks(threads, n, BLOCK, [&](int64_t i) {
     Drawn o = {};
     const Gaussian g = {means + 3 * i, quats + 4 * i, log_scales + 3 * i, logits[i], sh ? sh + i * k_sh * 3 : nullptr,
-                        int(degree)};
+                        sh ? int(degree) : -1};
     if (!draw_shape(g, c, o) || !draw_colour(g, centre, o.colour)) o = Drawn{};
     std::memcpy(means2d + 2 * i, o.mean2d, sizeof o.mean2d), std::memcpy(conics + 3 * i, o.conic, sizeof o.conic);
     std::memcpy(colours + 3 * i, o.colour, sizeof o.colour), std::memcpy(radii + 2 * i, o.radius, sizeof o.radius);
@@ -70,7 +70,7 @@ void lf_project_backward(const float* means, const float* quats, const float* lo
       if (sh) std::fill(own_v_sh, own_v_sh + k_sh * 3, 0.0f);
       if (radii[2 * i] > 0) {
         const Gaussian g = {means + 3 * i, quats + 4 * i, log_scales + 3 * i, logits[i],
-                            sh ? sh + i * k_sh * 3 : nullptr, int(degree)};
+                            sh ? sh + i * k_sh * 3 : nullptr, sh ? int(degree) : -1};
         const DrawnGradient in = {v_means2d + 2 * i, v_conics + 3 * i, v_colours + 3 * i, v_depths[i], v_opacities[i]};
         draw_backward(g, c, centre, in, v, own_v_sh, sum);
       }

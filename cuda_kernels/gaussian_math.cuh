@@ -193,7 +193,7 @@ LF_FN float view_direction(const float* mean, const float centre[3], float d[3])
 
 LF_FN float sigmoid(float x) { return 1 / (1 + expf(-x)); }
 
-struct Gaussian {  // one of the scene; sh: [16 or fewer, 3], null where no colour is drawn
+struct Gaussian {  // one of the scene; sh: [16 or fewer, 3]; degree -1 where no colour is drawn
   const float *mean, *quat, *log_scale;
   float logit;
   const float* sh;
@@ -224,7 +224,7 @@ LF_FN bool draw_shape(const Gaussian& g, const Camera& c, Drawn& o) {
 // The colour seen from `centre`, held above zero; false where it is not finite.
 LF_FN bool draw_colour(const Gaussian& g, const float centre[3], float colour[3]) {
   for (int i = 0; i < 3; i++) colour[i] = 0;
-  if (!g.sh) return true;
+  if (g.degree < 0) return true;
   float d[3], Y[16];
   view_direction(g.mean, centre, d);
   harmonics(g.degree, d, Y, nullptr);
@@ -282,7 +282,7 @@ LF_FN void draw_backward(const Gaussian& g, const Camera& c, const float centre[
   const float opacity = sigmoid(g.logit);
   v.logit = in.opacity * opacity * (1 - opacity);
   for (int j = 0; j < 3; j++) v.mean[j] = 0;
-  if (g.sh) draw_colour_backward(g, centre, in.colour, v_sh, v.mean, v_centre);
+  if (g.degree >= 0) draw_colour_backward(g, centre, in.colour, v_sh, v.mean, v_centre);
   for (int r = 0; r < 3; r++)
     for (int j = 0; j < 3; j++) {
       v.mean[j] += c.W[3 * r + j] * v_p[r];

@@ -22,6 +22,7 @@ TOOLKIT = Path("/usr/local/cuda/bin/nvcc")
 
 _BOUNDS = r"(?:__launch_bounds__\([^)]*\)\s*)?"
 _KERNEL = re.compile(rf"__global__\s+{_BOUNDS}void\s+{_BOUNDS}(\w+)\s*\(([^)]*)\)")
+_WORD = re.compile(r"^#define (\w+) +(\S.*)$", re.MULTILINE)
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -34,7 +35,10 @@ def signatures(files: Sequence[Path]) -> dict[str, list[str]]:
     """Give the types of every kernel's arguments, such as "const float*" or "int64_t", by the kernel's name."""
     found = {}
     for path in files:
-        for name, arguments in _KERNEL.findall(_COMMENT.sub(" ", path.read_text())):
+        text = _COMMENT.sub(" ", path.read_text()).replace("\\\n", " ")
+        for word, meaning in _WORD.findall(text):  # argument lists that several kernels share
+            text = re.sub(rf"\b{word}\b", lambda _, meaning=meaning: meaning, text)
+        for name, arguments in _KERNEL.findall(text):
             found[name] = [_type_of(a) for a in arguments.split(",") if a.strip()]
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -41,12 +42,17 @@ class Drawn:
 
 
 def draw_with_gradients(
-    scene: Gaussians, cam: Camera, chans: Tensor, options: RasterOptions | None = None, backend: str | None = None
+    scene: Gaussians,
+    cam: Camera,
+    chans: Tensor,
+    options: RasterOptions | None = None,
+    backend: str | None = None,
+    draw: Callable[..., View] = rasterize,
 ) -> Drawn:
     """Draw, and send one seeded random gradient back into everything differentiable."""
     leaves = [t.detach().clone().requires_grad_() for t in (*scene.tensors(), chans, cam.T_world_camera)]
     posed = Camera(cam.K, cam.width, cam.height, leaves[6])
-    view = rasterize(Gaussians(*leaves[:5]), posed, leaves[5], options, backend)  # type: ignore[arg-type]
+    view = draw(Gaussians(*leaves[:5]), posed, leaves[5], options, backend)
     view.means2d.retain_grad()
     assert view.colour is not None
     assert view.channels is not None
