@@ -11,6 +11,7 @@
 
 #include "cpu_threads.h"
 #include "cpu_tile.h"
+#include "ellipse.cuh"
 
 using namespace langfield;
 
@@ -140,8 +141,8 @@ void lf_pack(const float* means2d, const float* conics, const float* opacities, 
     Packed g = {};
     g.mx = means2d[2 * i], g.my = means2d[2 * i + 1], g.opacity = opacities[i];
     g.a = conics[3 * i], g.b = conics[3 * i + 1], g.c = conics[3 * i + 2];
-    g.reach = g.opacity > 0 ? logf(g.opacity / ALPHA_CUT) + 1e-3f : 0;
-    g.half_rows = float(radii[2 * i + 1]) + 0.01f, g.inv_rows2 = 1 / (g.half_rows * g.half_rows);
+    g.reach = reach_of(g.opacity), g.half_rows = half_rows_of(conics + 3 * i, g.reach, radii[2 * i + 1]);
+    g.inv_rows2 = 1 / (g.half_rows * g.half_rows);
     std::memcpy(g.feature, colours + 3 * i, 3 * sizeof(float)), g.feature[3] = depths[i];
     g.slope = g.b / g.a, g.wide2 = 2 * g.reach / g.a, g.lift = log2f(g.opacity);
     std::memcpy(packed + 16 * i, &g, sizeof g);

@@ -124,7 +124,8 @@ def bin_tiles(splats: list[Tensor], size: tuple[int, int]) -> Tiles:
     (means2d, conics, opacities, depths, radii), (width, height) = splats, size
     n, tiles = means2d.shape[0], -(-width // 16) * -(-height // 16)
     first = torch.empty(n + 1, dtype=torch.int64)
-    entries = library().lf_count_tiles(*_pass(means2d, conics, opacities, radii, n, width, height, first))
+    threads = _threads(n, 4 * BLOCK)
+    entries = library().lf_count_tiles(*_pass(means2d, conics, opacities, radii, n, width, height, threads, first))
     if entries >= 2**31:
         raise SettingsError(
             f"{n} Gaussians touch {entries} tiles of a {width}x{height} picture, more than can be listed",
@@ -133,8 +134,8 @@ def bin_tiles(splats: list[Tensor], size: tuple[int, int]) -> Tiles:
         )
     start = torch.empty(tiles + 1, dtype=torch.int32)
     gaussian, slot = (torch.empty(entries, dtype=torch.int32) for _ in range(2))
-    scratch = torch.empty(4 * n, dtype=torch.int32)
-    screen = _pass(means2d, conics, opacities, radii, depths, n, width, height, first)
+    scratch = torch.empty(4 * n + entries + threads * max(tiles, 2048), dtype=torch.int32)
+    screen = _pass(means2d, conics, opacities, radii, depths, n, width, height, threads, first)
     library().lf_fill_tiles(*screen, *_pass(scratch, start, gaussian, slot))
     return Tiles(first, start, gaussian, slot, radii)
 
