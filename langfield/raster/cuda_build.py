@@ -18,6 +18,8 @@ from langfield.raster.build import is_whole, seal, source_folder
 
 FLAGS = ("-std=c++17", "-O3", "-lineinfo", "-Werror", "all-warnings")
 REMEDY = "install the CUDA toolkit, whose nvcc belongs on PATH or in /usr/local/cuda/bin"
+OLDEST = 75
+"""Compute capability that the kernels are written for, times ten."""
 TOOLKIT = Path("/usr/local/cuda/bin/nvcc")
 
 _BOUNDS = r"(?:__launch_bounds__\([^)]*\)\s*)?"
@@ -80,6 +82,18 @@ def version(compiler: str) -> str:
     return found[0] if found else text.strip()
 
 
+@functools.cache
+def _codes(compiler: str) -> list[int]:
+    text, _ = run_nvcc(compiler, "--list-gpu-code")
+    return sorted(int(number) for number in re.findall(r"sm_(\d+)\s", text + "\n"))
+
+
+def targets(compiler: str, archs: Sequence[str]) -> list[str]:
+    """Give nvcc's options for code of these GPUs, all from one intermediate code: what one runs is what all run."""
+    oldest = max(OLDEST, _codes(compiler)[0])
+    return [word for arch in archs for word in ("-gencode", f"arch=compute_{oldest},code={arch}")]
+
+
 def architecture(capability: tuple[int, int], compiler: str) -> str:
     """Give the newest code that this nvcc makes and a GPU of this compute capability runs.
 
@@ -90,8 +104,7 @@ def architecture(capability: tuple[int, int], compiler: str) -> str:
     Raises:
         EnvironmentProblem: toolkit and GPU do not meet.
     """
-    text, _ = run_nvcc(compiler, "--list-gpu-code")
-    made = sorted(int(number) for number in re.findall(r"sm_(\d+)\s", text + "\n"))
+    made = _codes(compiler)
     major, minor = capability
     fitting = [code for code in made if code // 10 == major and code % 10 <= minor]
     if fitting:
@@ -122,7 +135,7 @@ def image(source: Path, arch: str, compiler: str, folder: Path) -> bytes:
     path = image_path(source, arch, compiler, folder)
     if not is_whole(path):
         with atomic_path(path) as temporary:
-            run_nvcc(compiler, *FLAGS, f"-arch={arch}", "-cubin", "-o", str(temporary), str(source))
+            run_nvcc(compiler, *FLAGS, *targets(compiler, [arch]), "-cubin", "-o", str(temporary), str(source))
             seal(temporary)
     return path.read_bytes()[:-32]
 
