@@ -8,13 +8,17 @@ from typing import Any
 from torch import Tensor
 
 from langfield.codec.autoencoder import Autoencoder, AutoencoderSettings, fit_autoencoder, load_autoencoder
+from langfield.codec.codebook import Codebook, CodebookSettings, fit_codebook, load_codebook
 from langfield.codec.identity import Identity, load_identity
+from langfield.codec.pca import Pca, fit_pca, load_pca
 from langfield.codec.types import Codec
 from langfield.errors import FormatError
 
 LOADERS: dict[str, Callable[[Mapping[str, Tensor], Mapping[str, Any]], Codec]] = {
     "autoencoder": load_autoencoder,
+    "codebook": load_codebook,
     "identity": load_identity,
+    "pca": load_pca,
 }
 """How each kind of codec is made from its file; a new codec adds its line here."""
 
@@ -33,4 +37,16 @@ def load_codec(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Codec
     return LOADERS[kind](tensors, about)
 
 
-__all__ = ["Autoencoder", "AutoencoderSettings", "Codec", "Identity", "fit_autoencoder", "load_codec"]
+__all__ = [
+    "Autoencoder",
+    "AutoencoderSettings",
+    "Codebook",
+    "CodebookSettings",
+    "Codec",
+    "Identity",
+    "Pca",
+    "fit_autoencoder",
+    "fit_codebook",
+    "fit_pca",
+    "load_codec",
+]

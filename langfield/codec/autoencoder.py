@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from langfield.artefacts import content_key, read_tensors, write_tensors
-from langfield.codec.fidelity import measure_fidelity
+from langfield.codec.fidelity import report_fidelity
+from langfield.codec.training import check_vectors, one_thread
 from langfield.errors import FormatError, SettingsError
 from langfield.progress import say, track
 
@@ -79,6 +79,7 @@ class Autoencoder:
     """A fitted autoencoder; see `langfield.codec.types.Codec`."""
 
     kind = "autoencoder"
+    linear = False
 
     def __init__(self, network: _Network, dim: int, settings: AutoencoderSettings, fidelity: dict[str, float]) -> None:
         self.network = network.eval().requires_grad_(False)
@@ -93,6 +94,11 @@ class Autoencoder:
         """Give unit vectors back; a zero code gives a zero vector."""
         present = (codes != 0).any(dim=-1, keepdim=True)
         return normalize(self.network.decoder(codes.float()), dim=-1) * present
+
+    def inner(self, codes: Float[Tensor, "*B d"], queries: Float[Tensor, "Q D"]) -> Float[Tensor, "*B Q"]:
+        """Give the inner products of decoded codes with queries; each code is decoded, 65,536 at a time."""
+        parts = [self.decode(part) @ queries.float().T for part in codes.reshape(-1, self.width).split(2**16)]
+        return torch.cat(parts).unflatten(0, codes.shape[:-1])
 
     def tensors(self) -> dict[str, Tensor]:
         """Give all weights and running statistics."""
@@ -122,34 +128,21 @@ def fit_autoencoder(
         SettingsError: the settings make no network, or there are fewer than two usable vectors.
     """
     _check_settings(settings)
-    vectors = vectors.detach().float().cpu()
-    if vectors.ndim != 2 or len(vectors) < 2 or not torch.isfinite(vectors).all():
-        raise SettingsError(
-            "an autoencoder needs at least two finite vectors", f"shape {tuple(vectors.shape)}", "add pictures"
-        )
+    vectors = check_vectors(vectors, "an autoencoder")
     fit = _Fit(vectors, settings)
     digest = hashlib.sha256(vectors.contiguous().numpy().tobytes()).hexdigest()
     key = content_key("autoencoder fit", 1, settings, list(vectors.shape), digest)
     start = fit.resume(state_path, key) if state_path is not None else 0
-    with _one_thread():
+    with one_thread():
         for epoch in track(range(start, settings.epochs), "autoencoder"):
             fit.run_epoch(epoch)
             if state_path is not None and (epoch + 1) % STATE_EVERY_EPOCHS == 0:
                 write_tensors(state_path, fit.state(), {"key": key, "epochs_done": epoch + 1})
     codec = Autoencoder(fit.network, vectors.shape[1], settings, {})
-    codec.fidelity = measure_fidelity(vectors, codec.decode(codec.encode(vectors)))
+    codec.fidelity = report_fidelity(
+        f"autoencoder of {settings.latent} numbers", vectors, codec.decode(codec.encode(vectors))
+    )
     return codec
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch use one thread: these layers are too small to share, and sums then always have one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Fit:

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from langfield.progress import say
+
 MAX_RETRIEVED = 4096
 
 
@@ -37,3 +39,13 @@ def _ranks(queries: Tensor, vectors: Tensor) -> Tensor:
     """Count, per query, the vectors that are nearer to it than the one of its own row."""
     own = (queries * vectors).sum(dim=-1, keepdim=True)
     return (queries @ vectors.T > own + 1e-6).sum(dim=-1)
+
+
+def report_fidelity(what: str, vectors: Float[Tensor, "M D"], restored: Float[Tensor, "M D"]) -> dict[str, float]:
+    """Measure fidelity and tell it to the person who waits, in one line that begins with `what`."""
+    found = measure_fidelity(vectors, restored)
+    say(
+        f"{what}: cosine {found['mean_cosine']:.3f}, worst 1 % below {found['worst_1_percent_cosine']:.3f}; own vector "
+        f"found first {found['recall_at_1']:.1%}, among ten {found['recall_at_10']:.1%}"
+    )
+    return found

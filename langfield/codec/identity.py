@@ -16,6 +16,7 @@ class Identity:
     """Embeddings as codes; see `langfield.codec.types.Codec`."""
 
     kind = "identity"
+    linear = True
 
     def __init__(self, dim: int) -> None:
         self.dim = self.width = dim
@@ -27,6 +28,10 @@ class Identity:
     def decode(self, codes: Float[Tensor, "*B d"]) -> Float[Tensor, "*B D"]:
         """Give the codes, scaled to unit length; a zero code gives a zero vector."""
         return normalize(codes, dim=-1)
+
+    def inner(self, codes: Float[Tensor, "*B d"], queries: Float[Tensor, "Q D"]) -> Float[Tensor, "*B Q"]:
+        """Give the inner products of decoded codes with queries."""
+        return self.decode(codes.float()) @ queries.float().T
 
     def tensors(self) -> dict[str, Tensor]:
         """Give nothing: there is no state."""
