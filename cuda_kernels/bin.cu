@@ -3,9 +3,10 @@
 // tile alone, stably, leaves every tile's list near to far. A tile's number fits 16 bits up to 4K pictures: two radix
 // passes over 2-byte keys, where a 64-bit key of tile and depth takes six.
 //
-// One thread a Gaussian. One whose box holds more than LARGE tiles is worked by its whole warp, 32 tiles at a time, so
-// that a few huge Gaussians do not hold up everything.
+// One thread a Gaussian. One whose box holds more than LARGE tiles is worked by its whole warp, a row of tiles to each
+// lane, so that a few huge Gaussians do not hold up everything.
 #include "cuda_common.cuh"
+#include "ellipse.cuh"
 
 using namespace langfield;
 
@@ -13,60 +14,53 @@ namespace {
 
 constexpr int LARGE = 64;
 
-struct Splat {
-  Place place;
-  Box box;
-  int tiles;  // of the box
-};
-
-__device__ __forceinline__ bool touches(const Splat& s, int t, int width_of_box) {
-  const float x = float((s.box.x0 + t % width_of_box) * TILE) + 0.5f, y = float((s.box.y0 + t / width_of_box) * TILE) + 0.5f;
-  return reaches(s.place, x, y, x + TILE - 1, y + TILE - 1);
-}
-
 struct Screen {
   const float *means2d, *conics, *opacities;
   const int32_t* radii;
   int tiles_x, tiles_y;
 
-  __device__ __forceinline__ Splat splat(int64_t i) const {
-    Splat s = {};
-    if (radii[2 * i] <= 0 || radii[2 * i + 1] <= 0) return s;
-    const float opacity = opacities[i], reach = logf(opacity / ALPHA_CUT) + 1e-3f;
-    s.place = {means2d[2 * i], means2d[2 * i + 1], conics[3 * i], conics[3 * i + 1], conics[3 * i + 2], opacity, reach};
-    s.box = tiles_of(means2d + 2 * i, radii + 2 * i, tiles_x, tiles_y);
-    const int w = s.box.x1 - s.box.x0, h = s.box.y1 - s.box.y0;
-    s.tiles = w > 0 && h > 0 ? w * h : 0;
-    return s;
+  __device__ __forceinline__ Ellipse ellipse(int64_t i) const {
+    if (i < 0 || radii[2 * i] <= 0 || radii[2 * i + 1] <= 0) return Ellipse{};
+    return ellipse_of(means2d + 2 * i, conics + 3 * i, opacities[i], radii + 2 * i, tiles_x, tiles_y);
   }
 };
 
-// Call hit(place among the Gaussian's entries, tile) for each tile it touches and give their number; `own` is -1 in
-// threads without a Gaussian. Large ones: every lane of the warp works on the Gaussian of one lane, whose `at` tells
-// each where the Gaussian's entries begin.
-template <typename Hit>
-__device__ __forceinline__ int64_t each_tile(const Screen& screen, int64_t own, int64_t own_at, const Hit& hit) {
-  const Splat mine = own < 0 ? Splat{} : screen.splat(own);
-  const int lane = int(threadIdx.x) % WARP;
-  int64_t found = 0;
-  if (mine.tiles <= LARGE) {
-    const int w = mine.box.x1 - mine.box.x0;
-    for (int t = 0; t < mine.tiles; t++)
-      if (touches(mine, t, w)) hit(own, own_at + found++, (mine.box.y0 + t / w) * screen.tiles_x + mine.box.x0 + t % w);
+__device__ __forceinline__ int tiles_in(const Columns& c) { return c.x1 > c.x0 ? c.x1 - c.x0 : 0; }
+
+// Sum of `value` over this lane and those before it.
+__device__ __forceinline__ int running_sum(int value, int lane) {
+  for (int step = 1; step < WARP; step *= 2) {
+    const int before = __shfl_up_sync(ALL_LANES, value, step);
+    if (lane >= step) value += before;
   }
-  for (unsigned large = __ballot_sync(ALL_LANES, mine.tiles > LARGE); large; large &= large - 1) {
-    const int from = __ffs(int(large)) - 1;
+  return value;
+}
+
+// Call span(i, entry, first tile, tiles) for each row of tiles that Gaussian i touches and give their number; entries
+// of a Gaussian are counted from `at`, row by row. own: this thread's Gaussian, -1 for none.
+template <typename Span>
+__device__ __forceinline__ int64_t each_row(const Screen& screen, int64_t own, int64_t own_at, const Span& span) {
+  const Ellipse mine = screen.ellipse(own);
+  const Box box = mine.box;
+  const int lane = int(threadIdx.x) % WARP;
+  const bool large = box.x1 > box.x0 && box.y1 > box.y0 && (box.x1 - box.x0) * (box.y1 - box.y0) > LARGE;
+  int64_t found = 0;
+  for (int row = box.y0; row < box.y1 && !large; row++) {
+    const Columns c = tiles_in_row(mine, row);
+    span(own, own_at + found, row * screen.tiles_x + c.x0, tiles_in(c));
+    found += tiles_in(c);
+  }
+  for (unsigned todo = __ballot_sync(ALL_LANES, large); todo; todo &= todo - 1) {
+    const int from = __ffs(int(todo)) - 1;
     const int64_t i = __shfl_sync(ALL_LANES, own, from), at = __shfl_sync(ALL_LANES, own_at, from);
-    const Splat s = screen.splat(i);
-    const int w = s.box.x1 - s.box.x0;
+    const Ellipse e = screen.ellipse(i);
     int64_t before = 0;
-    for (int first = 0; first < s.tiles; first += WARP) {
-      const int t = first + lane;
-      const bool here = t < s.tiles && touches(s, t, w);
-      const unsigned all = __ballot_sync(ALL_LANES, here);
-      if (here)
-        hit(i, at + before + __popc(all & ((1u << lane) - 1)), (s.box.y0 + t / w) * screen.tiles_x + s.box.x0 + t % w);
-      before += __popc(all);
+    for (int first = e.box.y0; first < e.box.y1; first += WARP) {
+      const int row = first + lane;
+      const Columns c = row < e.box.y1 ? tiles_in_row(e, row) : Columns{0, 0};
+      const int many = tiles_in(c), up_to = running_sum(many, lane);
+      span(i, at + before + up_to - many, row * screen.tiles_x + c.x0, many);
+      before += __shfl_sync(ALL_LANES, up_to, WARP - 1);
     }
     if (lane == from) found = before;
   }
@@ -86,7 +80,7 @@ extern "C" __global__ void __launch_bounds__(256)
                 int64_t width, int64_t height, int64_t* counts) {
   const Screen screen = screen_of(means2d, conics, opacities, radii, width, height);
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  const int64_t found = each_tile(screen, i < n ? i : -1, 0, [](int64_t, int64_t, int) {});
+  const int64_t found = each_row(screen, i < n ? i : -1, 0, [](int64_t, int64_t, int, int) {});
   if (i < n) counts[i] = found;
 }
 
@@ -100,10 +94,12 @@ extern "C" __global__ void __launch_bounds__(256)
   const Screen screen = screen_of(means2d, conics, opacities, radii, width, height);
   const int64_t rank = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   const int64_t i = rank < n ? order[rank] : -1, at = rank > 0 && rank < n ? ends[rank - 1] : 0;
-  each_tile(screen, i, at, [=](int64_t which, int64_t entry, int tile) {
-    gaussian[entry] = int32_t(which);
-    if (tile16) tile16[entry] = int16_t(tile);
-    else tile32[entry] = tile;
+  each_row(screen, i, at, [=](int64_t which, int64_t entry, int tile, int many) {
+    for (int t = 0; t < many; t++) {
+      gaussian[entry + t] = int32_t(which);
+      if (tile16) tile16[entry + t] = int16_t(tile + t);
+      else tile32[entry + t] = tile + t;
+    }
   });
   if (i >= 0) shift[i] = first[i] - at;
 }

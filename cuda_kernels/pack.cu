@@ -1,5 +1,6 @@
 // Splats side by side for the walk over tiles, and their gradients taken apart again. One thread a Gaussian.
 #include "cuda_common.cuh"
+#include "ellipse.cuh"
 
 using namespace langfield;
 
@@ -11,9 +12,8 @@ extern "C" __global__ void __launch_bounds__(256)
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= n) return;
   float4* to = reinterpret_cast<float4*>(packed) + PACKED * i;
-  const float opacity = opacities[i], reach = opacity > 0 ? logf(opacity / ALPHA_CUT) + 1e-3f : -1;
   to[0] = make_float4(means2d[2 * i], means2d[2 * i + 1], conics[3 * i], conics[3 * i + 1]);
-  to[1] = make_float4(conics[3 * i + 2], opacity, reach, 0);
+  to[1] = make_float4(conics[3 * i + 2], opacities[i], reach_of(opacities[i]), 0);
   to[2] = make_float4(colours[3 * i], colours[3 * i + 1], colours[3 * i + 2], depths[i]);
 }
 

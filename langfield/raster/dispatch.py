@@ -11,12 +11,11 @@ from torch import Tensor
 from langfield.capture.types import Camera
 from langfield.errors import EnvironmentProblem, FormatError, SettingsError
 from langfield.progress import say
-from langfield.raster import build, reference
+from langfield.raster import build, cuda_launch, reference
 from langfield.raster.types import Gaussians, RasterOptions
 
 Backend = Literal["reference", "cpu", "cuda"]
 MAX_SIDE_PX = 32768
-NO_CUDA = "the CUDA rasterizer is not in this version of langfield yet"
 
 
 def resolve(gaussians: Gaussians, backend: Backend | None = None) -> Backend:
@@ -26,11 +25,10 @@ def resolve(gaussians: Gaussians, backend: Backend | None = None) -> Backend:
         EnvironmentProblem: it is not available here.
         SettingsError: it does not work in this dtype.
     """
-    if backend == "cuda" or gaussians.means.device.type != "cpu":
-        where = f"means on {gaussians.means.device}"
-        raise EnvironmentProblem(NO_CUDA, where, "move the tensors to the CPU and leave backend unset")
-    if backend not in (None, "reference", "cpu"):
+    if backend not in (None, "reference", "cpu", "cuda"):
         raise SettingsError(f"there is no backend {backend!r}", None, "use 'reference', 'cpu' or 'cuda'")
+    if backend == "cuda" or gaussians.means.device.type != "cpu":
+        return _on_gpu(gaussians.means, backend)
     single = gaussians.means.dtype == torch.float32
     if backend == "cpu":
         if not single:
@@ -38,6 +36,23 @@ def resolve(gaussians: Gaussians, backend: Backend | None = None) -> Backend:
             raise SettingsError("the cpu backend draws float32 only", where, "convert it or use backend='reference'")
         build.library()
     return backend or ("cpu" if single and compiled_available() else "reference")
+
+
+def _on_gpu(means: Tensor, backend: Backend | None) -> Backend:
+    """Give the cuda backend where it can draw these; nothing is moved between devices on its own."""
+    where = f"means {means.dtype} on {means.device}"
+    if means.device.type == "cpu":
+        cuda_launch.require_driver()
+        raise SettingsError("the cuda backend draws tensors that lie on a GPU", where, "move all of them to 'cuda'")
+    if means.device.type != "cuda":
+        raise EnvironmentProblem(f"nothing draws tensors on {means.device.type}", where, "move them to 'cpu' or 'cuda'")
+    if backend not in (None, "cuda"):
+        remedy = "move them to the CPU, or leave backend unset"
+        raise SettingsError(f"the {backend} backend draws tensors that lie on the CPU", where, remedy)
+    if means.dtype != torch.float32:
+        raise SettingsError("the cuda backend draws float32 only", where, "convert the tensors")
+    cuda_launch.launcher(means.device.index)
+    return "cuda"
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from langfield.raster import cpu
+from langfield.raster import cpu, cuda, cuda_launch
 
 _LENS = "float[] intrinsics, int width, int height, int sh_degree, float near, float blur_px2"
 _SCENE = "Tensor means, Tensor quats, Tensor log_scales, Tensor logit_opacities, Tensor? sh, Tensor viewmat"
@@ -22,6 +22,10 @@ _SIX = "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 
 def _lens(lens: tuple[Any, ...]) -> cpu.Lens:
     return cpu.Lens(tuple(lens[0]), *lens[1:])
+
+
+def _launcher(on: Tensor) -> cuda_launch.Launcher:
+    return cuda_launch.launcher(on.device.index)
 
 
 def _dense(tensors: tuple[Tensor | None, ...]) -> list[Any]:
@@ -39,6 +43,12 @@ def project(*args: Any) -> tuple[Tensor, ...]:
     """Give means2d, conics, depths, opacities, colours and radii; see `cpu.project`."""
     *scene, viewmat = _dense(args[:6])
     return tuple(cpu.project(tuple(scene), viewmat, _lens(args[6:])))
+
+
+@project.register_kernel("cuda")
+def _(*args: Any) -> tuple[Tensor, ...]:
+    *scene, viewmat = _dense(args[:6])
+    return tuple(cuda.project(_launcher(viewmat), tuple(scene), viewmat, _lens(args[6:])))
 
 
 @project.register_fake
@@ -59,6 +69,13 @@ def project_backward(*args: Any) -> tuple[Tensor, ...]:
     *scene, viewmat = _dense(args[:6])
     grads = _dense(tuple(args[13]))
     return tuple(cpu.project_backward(tuple(scene), viewmat, _lens(args[6:12]), args[12], grads))
+
+
+@project_backward.register_kernel("cuda")
+def _(*args: Any) -> tuple[Tensor, ...]:
+    *scene, viewmat = _dense(args[:6])
+    view, grads = (viewmat, _lens(args[6:12])), _dense(tuple(args[13]))
+    return tuple(cuda.project_backward(_launcher(viewmat), tuple(scene), view, args[12], grads))
 
 
 @project_backward.register_fake
@@ -95,6 +112,12 @@ def bin_tiles(*args: Any) -> tuple[Tensor, ...]:
     return tiles.first, tiles.start, tiles.gaussian, tiles.slot
 
 
+@bin_tiles.register_kernel("cuda")
+def _(*args: Any) -> tuple[Tensor, ...]:
+    tiles = cuda.bin_tiles(_launcher(args[0]), _dense(args[:5]), args[5:7])
+    return tiles.first, tiles.start, tiles.gaussian, tiles.slot
+
+
 @bin_tiles.register_fake
 def _(*args: Any) -> tuple[Tensor, ...]:
     means2d, _, _, _, radii, width, height = args
@@ -117,6 +140,14 @@ def blend(*args: Any) -> tuple[Tensor, ...]:
     return tuple(cpu.blend(splats, channels, cpu.Tiles(*args[6:11]), (width, height), smooth))
 
 
+@blend.register_kernel("cuda")
+def _(*args: Any) -> tuple[Tensor, ...]:
+    *splats, channels = _dense(args[:6])
+    width, height, smooth = args[11:]
+    tiles = cpu.Tiles(*args[6:11])
+    return tuple(cuda.blend(_launcher(args[0]), splats, channels, tiles, (width, height), smooth))
+
+
 @blend.register_fake
 def _(*args: Any) -> tuple[Tensor, ...]:
     width, height = args[11:13]
@@ -137,6 +168,13 @@ def blend_backward(*args: Any) -> tuple[Tensor, ...]:
     *splats, channels = _dense(args[:6])
     grads = _dense(tuple(args[13]))
     return tuple(cpu.blend_backward(splats, channels, cpu.Tiles(*args[6:11]), args[11:13], grads, args[14:16]))
+
+
+@blend_backward.register_kernel("cuda")
+def _(*args: Any) -> tuple[Tensor, ...]:
+    *splats, channels = _dense(args[:6])
+    blended, grads = (splats, channels, cpu.Tiles(*args[6:11])), _dense(tuple(args[13]))
+    return tuple(cuda.blend_backward(_launcher(args[0]), blended, args[11:13], grads, args[14:16]))
 
 
 @blend_backward.register_fake

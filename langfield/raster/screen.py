@@ -146,7 +146,7 @@ def _compiled(gaussians: Gaussians, camera: Pinhole, options: RasterOptions) -> 
     lens = (list(camera.intrinsics), *size, degree, options.near, options.blur_px2)
     colour = sh if options.colour else None
     means2d, conics, depths, opacities, colours, radii = ops.project(
-        means, quats, log_scales, logits, colour, camera.viewmat, *lens
+        means, quats, log_scales, logits, colour, camera.viewmat.to(means.device), *lens
     )
     first, start, gaussian, slot = ops.bin_tiles(
         *(t.detach() for t in (means2d, conics, opacities, depths)), radii, *size

@@ -35,7 +35,7 @@ def plain_ssim(a: Float[Tensor, "H W 3"], b: Float[Tensor, "H W 3"]) -> Float[Te
 
 
 def _blur(maps: Float[Tensor, "M 1 H W"]) -> Float[Tensor, "M 1 H W"]:
-    taps = torch.exp(-((torch.arange(-RADIUS, RADIUS + 1, dtype=maps.dtype) / SIGMA) ** 2) / 2)
+    taps = torch.exp(-((torch.arange(-RADIUS, RADIUS + 1, dtype=maps.dtype, device=maps.device) / SIGMA) ** 2) / 2)
     taps = (taps / taps.sum()).reshape(1, 1, 1, -1)
     rows = torch.nn.functional.conv2d(maps, taps, padding=(0, RADIUS))
     return torch.nn.functional.conv2d(rows, taps.mT, padding=(RADIUS, 0))

@@ -1,14 +1,14 @@
 # pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
 """What rasterize accepts, what it refuses and how it says so."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
 
 from langfield.capture.types import Distortion
 from langfield.errors import EnvironmentProblem, FormatError, LangfieldError, SettingsError
-from langfield.raster import Gaussians, RasterOptions, build, dispatch, rasterize
+from langfield.raster import Gaussians, RasterOptions, build, cuda_launch, dispatch, rasterize
 from tests.raster.scenes import camera, channels, gaussians
 
 
@@ -60,11 +60,40 @@ def test_options_out_of_range_are_refused():
             rasterize(gaussians(4, 0), camera(), options=bad)
 
 
-def test_cuda_is_refused_with_the_reason():
-    with pytest.raises(EnvironmentProblem, match="CUDA"):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_cuda_backend_without_a_gpu_says_what_is_missing():
+    with pytest.raises(EnvironmentProblem, match="GPU"):
+        rasterize(gaussians(4, 0), camera(), backend="cuda")
+
+
+def test_tensors_are_not_moved_between_devices(monkeypatch):
+    monkeypatch.setattr(cuda_launch, "require_driver", lambda: None)
+    with pytest.raises(SettingsError, match="means torch.float32 on cpu.*move all of them to 'cuda'"):
         rasterize(gaussians(4, 0), camera(), backend="cuda")
     with pytest.raises(EnvironmentProblem, match="meta"):
         rasterize(Gaussians(*(t.to("meta") for t in gaussians(4, 0).tensors())), camera())
+
+
+@dataclass
+class OnGpu:
+    """What choosing a backend looks at, of a tensor on a GPU."""
+
+    dtype: torch.dtype = torch.float32
+    device: torch.device = field(default_factory=lambda: torch.device("cuda", 1))
+
+
+def test_tensors_on_a_gpu_are_drawn_there_in_single_precision(monkeypatch):
+    asked = []
+    monkeypatch.setattr(cuda_launch, "launcher", asked.append)
+    scene = gaussians(4, 0)
+    for backend in (None, "cuda"):
+        assert dispatch.resolve(replace(scene, means=OnGpu()), backend) == "cuda"
+    assert asked == [1, 1]
+    for backend in ("cpu", "reference"):
+        with pytest.raises(SettingsError, match="move them to the CPU"):
+            dispatch.resolve(replace(scene, means=OnGpu()), backend)
+    with pytest.raises(SettingsError, match="float32"):
+        dispatch.resolve(replace(scene, means=OnGpu(torch.float64)))
 
 
 def test_double_goes_to_the_reference_and_never_to_the_kernels():
