@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from langfield.raster import cpu_contributions as cpu
+from langfield.raster import cuda_contributions as cuda
+from langfield.raster import cuda_launch
 from langfield.raster.cpu import Tiles
 
 _WALK = (
@@ -23,6 +25,10 @@ _ARGUMENTS = 13
 
 def _walk(args: tuple[Any, ...]) -> cpu.Walk:
     return cpu.Walk([t.contiguous() for t in args[:5]], Tiles(*args[5:10]), (args[10], args[11]), args[12])
+
+
+def _launcher(args: tuple[Any, ...]) -> cuda_launch.Launcher:
+    return cuda_launch.launcher(args[0].device.index)
 
 
 def _picture(args: tuple[Any, ...], many: int) -> Tensor:
@@ -41,6 +47,11 @@ def scatter_segments(*args: Any) -> tuple[Tensor, ...]:
     return cpu.scatter(_walk(args), args[13].contiguous(), args[14], args[15])
 
 
+@scatter_segments.register_kernel("cuda")
+def _(*args: Any) -> tuple[Tensor, ...]:
+    return cuda.scatter(_launcher(args), _walk(args), args[13].contiguous(), (args[14], args[15]))
+
+
 @scatter_segments.register_fake
 def _(*args: Any) -> tuple[Tensor, ...]:
     pairs = torch.library.get_ctx().new_dynamic_size()
@@ -56,6 +67,11 @@ def top_contributors(*args: Any) -> tuple[Tensor, ...]:
     return cpu.top(_walk(args), args[13])
 
 
+@top_contributors.register_kernel("cuda")
+def _(*args: Any) -> tuple[Tensor, ...]:
+    return cuda.top(_launcher(args), _walk(args), args[13])
+
+
 @top_contributors.register_fake
 def _(*args: Any) -> tuple[Tensor, ...]:
     weights = _picture(args, args[13])
@@ -68,6 +84,11 @@ def _(*args: Any) -> tuple[Tensor, ...]:
 def splat_channels(*args: Any) -> Tensor:
     """Blend channels [N, C] without colour and depth."""
     return cpu.splat_channels(_walk(args), args[13].contiguous())
+
+
+@splat_channels.register_kernel("cuda")
+def _(*args: Any) -> Tensor:
+    return cuda.splat_channels(_launcher(args), _walk(args), args[13].contiguous())
 
 
 @splat_channels.register_fake
@@ -86,6 +107,12 @@ def splat_codes(*args: Any) -> Tensor:
     return cpu.splat_codes(_walk(args), args[13].contiguous(), args[14].contiguous(), args[15])
 
 
+@splat_codes.register_kernel("cuda")
+def _(*args: Any) -> Tensor:
+    codes = args[13].contiguous(), args[14].contiguous(), args[15]
+    return cuda.splat_codes(_launcher(args), _walk(args), *codes)
+
+
 @splat_codes.register_fake
 def _(*args: Any) -> Tensor:
     return _picture(args, args[15])
@@ -100,6 +127,11 @@ def _(*args: Any) -> Tensor:
 def splat_codes_backward(*args: Any) -> Tensor:
     """Give the gradient by the weights [N, K]."""
     return cpu.splat_codes_backward(_walk(args), args[13].contiguous(), args[14].contiguous())
+
+
+@splat_codes_backward.register_kernel("cuda")
+def _(*args: Any) -> Tensor:
+    return cuda.splat_codes_backward(_launcher(args), _walk(args), args[13].contiguous(), args[14].contiguous())
 
 
 @splat_codes_backward.register_fake

@@ -102,7 +102,12 @@ def merged(found: list[tuple[Tensor, ...]], levels: int, like: Tensor) -> tuple[
         whole = like.new_zeros(0, dtype=torch.int64)
         return whole, whole.int(), whole.int(), like.new_zeros(0), like.new_zeros(0)
     gaussian, level, segment, gated, every = (torch.cat(parts) for parts in zip(*found, strict=True))
-    keys, place = ((gaussian * levels + level) << 31 | segment).unique(return_inverse=True)
+    return added_up((gaussian * levels + level) << 31 | segment, gated, every, levels)
+
+
+def added_up(keys: Tensor, gated: Tensor, every: Tensor, levels: int) -> tuple[Tensor, ...]:
+    """Sort by key, (gaussian * levels + level) * 2^31 + segment, and add up the weights of equal ones."""
+    keys, place = keys.unique(return_inverse=True)
     sums = [w.new_zeros(len(keys)).index_add(0, place, w) for w in (gated, every)]
     owner = keys >> 31
     return owner // levels, (owner % levels).int(), (keys & (2**31 - 1)).int(), sums[0], sums[1]
