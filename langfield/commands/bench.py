@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from langfield.artefacts import plain
 from langfield.commands.output import print_json, print_text
 from langfield.errors import SettingsError
 
-Name = Literal["raster", "masks", "labels", "bridge", "towers"]
+Name = Literal["raster", "kernels", "gpu", "masks", "labels", "bridge", "towers"]
 
 
 def bench(
@@ -21,9 +22,10 @@ def bench(
 ) -> None:  # fmt: skip
     """Measure one part and print the numbers with the machine they come from.
 
-    raster: compiled CPU rasterizer against plain torch. masks: our mask generator against the stock one (about a
-    minute a photo). labels: best mask per labelled thing. bridge: held-out names, and name to crop with --scene.
-    towers: milliseconds a crop of each image encoder.
+    raster: compiled CPU rasterizer against plain torch. kernels: what the CUDA kernels take of each GPU, by nvcc's
+    report. gpu: everything that takes a GPU, into one report (a few minutes). masks: our mask generator against the
+    stock one (about a minute a photo). labels: best mask per labelled thing. bridge: held-out names, and name to crop
+    with --scene. towers: milliseconds a crop of each image encoder.
 
     Args:
         name: what to measure.
@@ -35,9 +37,9 @@ def bench(
     found = BENCHES[name](scene, tables, photos)
     data = {"bench": name, "cores": os.cpu_count(), "machine": platform.processor() or platform.machine(), **found}
     if json:
-        print_json(data)
+        print_json({key: value for key, value in data.items() if key != "table"})
     else:
-        print_text("\n".join(f"{key}: {value}" for key, value in data.items()))
+        print_text(found.get("table") or "\n".join(f"{key}: {value}" for key, value in data.items()))
 
 
 def _need(path: Path | None, option: str) -> Path:
@@ -50,6 +52,22 @@ def _raster(scene: Path | None, tables: Path | None, photos: int) -> dict[str, A
     from langfield.raster.bench import bench_raster
 
     return dict(bench_raster())
+
+
+def _kernels(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+    from langfield.raster import cuda_build, cuda_report
+    from langfield.raster.cuda_launch import require_nvcc
+
+    compiler = require_nvcc()
+    found = cuda_report.report(cuda_build.sources(), compiler)
+    rows = [{**plain(r), "occupancy": r.occupancy, "limited_by": r.limited_by} for r in found]
+    return {"nvcc": cuda_build.version(compiler), "table": cuda_report.table(found, compiler), "kernels": rows}
+
+
+def _gpu(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+    from langfield.raster.gpu_checks import check_gpu
+
+    return check_gpu(Path("gpu-report"))
 
 
 def _masks(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
@@ -107,4 +125,12 @@ def _towers(scene: Path | None, tables: Path | None, photos: int) -> dict[str, A
     return found
 
 
-BENCHES = {"raster": _raster, "masks": _masks, "labels": _labels, "bridge": _bridge, "towers": _towers}
+BENCHES = {
+    "raster": _raster,
+    "kernels": _kernels,
+    "gpu": _gpu,
+    "masks": _masks,
+    "labels": _labels,
+    "bridge": _bridge,
+    "towers": _towers,
+}

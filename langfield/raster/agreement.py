@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -22,7 +23,7 @@ from langfield.capture.types import Camera
 from langfield.raster import rasterize, reference
 from langfield.raster.dispatch import Backend, pinhole_of
 from langfield.raster.threads import kernels_only
-from langfield.raster.types import Gaussians, RasterOptions
+from langfield.raster.types import Gaussians, RasterOptions, View
 
 CHANNEL_COUNTS = (1, 3, 16, 67)
 OUTPUTS = ("alpha", "depth", "colour", "channels")
@@ -102,13 +103,18 @@ def _camera(width: int, height: int, shake: Tensor) -> Camera:
 
 def draw_with(backend: Backend, device: str = "cpu") -> Draw:
     """Give a function that draws a case with one backend on one device."""
+    return draw_by(partial(rasterize, backend=backend), device)
+
+
+def draw_by(rasterizer: Callable[..., View], device: str = "cpu") -> Draw:
+    """Give a function that draws a case with anything that takes what `rasterize` takes."""
 
     def draw(case: Case) -> Drawn:
         inputs = (*case.gaussians.tensors(), case.channels)
         leaves = [t.detach().to(device).requires_grad_() for t in inputs]
         pose = case.camera.T_world_camera.clone().requires_grad_()
         posed = replace(case.camera, T_world_camera=pose)
-        view = rasterize(Gaussians(*leaves[:5]), posed, leaves[5], backend=backend)
+        view = rasterizer(Gaussians(*leaves[:5]), posed, leaves[5])
         view.means2d.retain_grad()
         found = {name: getattr(view, name) for name in OUTPUTS}
         torch.autograd.backward(list(found.values()), [case.weights[name].to(device) for name in found])

@@ -130,18 +130,20 @@ def launcher(device: int = 0, debug: bool = False) -> GpuLauncher:
     Raises:
         EnvironmentProblem: GPU, driver, PyCUDA or nvcc is missing, or they do not fit together.
     """
-    driver = require_driver()
-    compiler = require_nvcc()
-    arch = cuda_build.architecture(torch.cuda.get_device_capability(device), compiler)
-    torch.empty(1, device=torch.device("cuda", device))  # torch makes the context, PyCUDA only joins it
-    made = _load(device, arch, driver, debug)
+    made = load(device, cache_folder(), debug)
     atexit.register(made.close)
     return made
 
 
-def _load(device: int, arch: str, driver: Any, debug: bool) -> GpuLauncher:
-    """Load the kernels, compiled anew once where what the cache held does not load."""
-    files, compiler, folder = cuda_build.sources(), require_nvcc(), cache_folder()
+def load(device: int, folder: Path, debug: bool = False) -> GpuLauncher:
+    """Give a launcher with the kernels of a cache folder, compiled anew once where what it held does not load.
+
+    Raises:
+        EnvironmentProblem: as `launcher`.
+    """
+    driver, compiler = require_driver(), require_nvcc()
+    arch, files = cuda_build.architecture(torch.cuda.get_device_capability(device), compiler), cuda_build.sources()
+    torch.empty(1, device=torch.device("cuda", device))  # torch makes the context, PyCUDA only joins it
     paths = [cuda_build.image_path(source, arch, compiler, folder) for source in files]
     if not all(path.is_file() for path in paths):
         say(f"compiling the CUDA kernels for {arch}, once")
