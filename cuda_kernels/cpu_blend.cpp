@@ -94,19 +94,26 @@ bool load(const View& v, Tile& t, const int32_t* list, int many, float px, float
 }
 
 void write(const View& v, const Tile& t, int px, int py, const Outputs& out) {
-  const int F = v.features(), first = v.base ? BASE : 0;
-  for (int p = 0; p < BLOCKS; p++)
-    for (int l = 0; l < LANES; l++) {
-      const int x = px + pixel_x(p, l), y = py + pixel_y(p, l);
-      if (x >= v.width || y >= v.height) continue;
-      const int64_t at = int64_t(y) * v.width + x;
-      const float* s = reinterpret_cast<const float*>(t.sum + p * F) + l;
-      if (v.base) {
-        for (int c = 0; c < 3; c++) out.colour[3 * at + c] = s[c * LANES];
-        out.depth[at] = s[3 * LANES], out.transmittance[at] = std::abs(t.T[p][l]), out.last[at] = t.last[p][l];
-      }
-      for (int c = v.c0; c < v.c1; c++) out.channels[at * v.C + c] = s[(first + c - v.c0) * LANES];
+  for (int p = 0; p < BLOCKS; p++) {
+    const Spot spot = spot_of(v, px, py, p);
+    const F8* sum = t.sum + p * v.features();
+    int c = 0, many = v.c1 - v.c0;
+    for (; spot.whole && c + STEP <= many; c += STEP) {
+      F8 pixel[LANES];
+      std::memcpy(pixel, sum + c, sizeof pixel), turn(pixel);
+      for (int l = 0; l < LANES; l++) std::memcpy(out.channels + spot.at[l] * v.C + v.c0 + c, pixel + l, sizeof(F8));
     }
+    const float* s = reinterpret_cast<const float*>(sum);
+    for (int l = 0; l < LANES; l++) {
+      const int64_t at = spot.at[l];
+      if (at < 0) continue;
+      for (int rest = c; rest < many; rest++) out.channels[at * v.C + v.c0 + rest] = s[rest * LANES + l];
+      if (!v.base) continue;
+      const float* base = s + v.base_at() * LANES + l;
+      for (int k = 0; k < 3; k++) out.colour[3 * at + k] = base[k * LANES];
+      out.depth[at] = base[3 * LANES], out.transmittance[at] = std::abs(t.T[p][l]), out.last[at] = t.last[p][l];
+    }
+  }
 }
 
 template <bool SMOOTH>

@@ -25,8 +25,9 @@ constexpr int GEOMETRY = 8;  // gradients of an entry by mean2d 2, conic 3, opac
 constexpr int CHUNK = 128;   // channels worked in one walk over a tile, at most
 constexpr int STEP = 8;      // features added up in registers at once
 
-// Features of a pixel or a Gaussian, with colour and depth where `base`, filled up with zeros to whole steps of four.
-constexpr int padded(bool base, int channels) { return (base ? BASE : 0) + (channels + 3) / 4 * 4; }
+// Features of a pixel or a Gaussian: channels, filled up with zeros to fours, then colour and depth where `base`.
+constexpr int fours(int channels) { return (channels + 3) / 4 * 4; }
+constexpr int padded(bool base, int channels) { return fours(channels) + (base ? BASE : 0); }
 
 struct View {
   const Packed* packed;
@@ -37,11 +38,12 @@ struct View {
   const int32_t *tile_start, *entry_gaussian, *entry_slot;
   int width, height, tiles_x;
   int features() const { return padded(base, c1 - c0); }
+  int base_at() const { return fours(c1 - c0); }
   void gather(int32_t i, float* f) const {
-    if (base) std::memcpy(f, packed[i].feature, BASE * sizeof(float)), f += BASE;
     const int many = c1 - c0;
     if (many) std::memcpy(f, channels + i * C + c0, many * sizeof(float));
-    for (int c = many; c % 4; c++) f[c] = 0;
+    for (int c = many; c < base_at(); c++) f[c] = 0;
+    if (base) std::memcpy(f + base_at(), packed[i].feature, BASE * sizeof(float));
   }
 };
 
@@ -153,6 +155,41 @@ inline Coverage coverage_of(const Quick& g, F8 x, F8 y) {
     o.alpha = o.alpha * u * u * (all(3) - all(2) * u);
   }
   return o;
+}
+
+// Rows to columns, eight by eight: eight features of eight pixels become eight pixels' features, and back.
+inline void turn(F8* v) {
+  F8 a[8], b[8];
+  for (int i = 0; i < 8; i += 2) {
+    a[i] = LF_SHUFFLE(v[i], v[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    a[i + 1] = LF_SHUFFLE(v[i], v[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int j = 0; j < 2; j++) {
+      b[i + 2 * j] = LF_SHUFFLE(a[i + j], a[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      b[i + 2 * j + 1] = LF_SHUFFLE(a[i + j], a[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  for (int j = 0; j < 4; j++) {
+    v[j] = LF_SHUFFLE(b[j], b[j + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    v[j + 4] = LF_SHUFFLE(b[j], b[j + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
+
+// The pixels of a block in the picture.
+struct Spot {
+  int64_t at[LANES];  // -1 outside
+  bool whole;         // none is outside
+};
+
+inline Spot spot_of(const View& v, int px, int py, int p) {
+  const Place o = place_of(p);
+  Spot s;
+  s.whole = px + o.x + 4 <= v.width && py + o.y + 2 <= v.height;
+  for (int l = 0; l < LANES; l++) {
+    const int x = px + o.x + (l & 3), y = py + o.y + (l >> 2);
+    s.at[l] = s.whole || (x < v.width && y < v.height) ? int64_t(y) * v.width + x : -1;
+  }
+  return s;
 }
 
 // The sums of eight vectors in one.

@@ -125,25 +125,34 @@ void undo_few(const View& v, Tile& t, const Entry* entries, int many, const int3
     }
 }
 
+void read_features(const View& v, Tile& t, int p, const Spot& spot, const Gradients& in) {
+  const auto at = [&](int c) { return reinterpret_cast<float*>(&t.v[c / STEP][p][c % STEP]); };
+  int c = 0, many = v.c1 - v.c0;
+  for (; spot.whole && c + STEP <= many; c += STEP) {
+    F8* pixel = t.v[c / STEP][p];
+    for (int l = 0; l < LANES; l++) std::memcpy(pixel + l, in.v_channels + spot.at[l] * v.C + v.c0 + c, sizeof(F8));
+    turn(pixel);
+  }
+  for (; c < v.base_at(); c++)
+    for (int l = 0; l < LANES; l++)
+      at(c)[l] = spot.at[l] >= 0 && c < many ? in.v_channels[spot.at[l] * v.C + v.c0 + c] : 0;
+  if (!v.base) return;
+  for (int l = 0; l < LANES; l++)
+    for (int k = 0; k < BASE; k++)
+      at(c + k)[l] = spot.at[l] < 0 ? 0 : k < 3 ? in.v_colour[3 * spot.at[l] + k] : in.v_depth[spot.at[l]];
+}
+
 // Read the tile's pixels; gives 1 + the last place in its list that was drawn anywhere.
 int read(const View& v, Tile& t, int px, int py, const Gradients& in) {
-  const int first = v.base ? BASE : 0;
   int most = 0;
   for (int p = 0; p < BLOCKS; p++) {
+    const Spot spot = spot_of(v, px, py, p);
+    read_features(v, t, p, spot, in);
     int32_t here = 0;
     for (int l = 0; l < LANES; l++) {
-      const int x = px + pixel_x(p, l), y = py + pixel_y(p, l);
-      const int64_t at = int64_t(y) * v.width + x;
-      const bool inside = x < v.width && y < v.height;
-      t.T[p][l] = inside ? in.transmittance[at] : 1, t.last[p][l] = inside ? in.last[at] : 0;
-      t.behind[p][l] = inside && v.base ? in.v_transmittance[at] * in.transmittance[at] : 0;
-      const auto set = [&](int c, float value) { t.v[c / STEP][p][c % STEP][l] = value; };
-      if (v.base) {
-        for (int c = 0; c < 3; c++) set(c, inside ? in.v_colour[3 * at + c] : 0);
-        set(3, inside ? in.v_depth[at] : 0);
-      }
-      for (int c = v.c0; c < v.c1; c++) set(first + c - v.c0, inside ? in.v_channels[at * v.C + c] : 0);
-      for (int c = first + v.c1 - v.c0; c < v.features(); c++) set(c, 0);
+      const int64_t at = spot.at[l];
+      t.T[p][l] = at >= 0 ? in.transmittance[at] : 1, t.last[p][l] = at >= 0 ? in.last[at] : 0;
+      t.behind[p][l] = at >= 0 && v.base ? in.v_transmittance[at] * in.transmittance[at] : 0;
       here = std::max(here, t.last[p][l]);
     }
     t.most[p / LANES][p % LANES] = here, most = std::max(most, here);
@@ -190,7 +199,7 @@ void lf_blend_backward(const float* packed, const float* channels, int64_t n, in
   const Gradients in = {v_colour, v_depth, v_channels, v_transmittance, transmittance, last, entries, geometry != 0};
   for (int chunk = 0; chunk < chunks_of(C); chunk++) {
     const View v = chunk_of(view, chunk);
-    const int stride = GEOMETRY + v.features(), base = v.base ? BASE : 0;
+    const int stride = GEOMETRY + v.features(), base = GEOMETRY + v.base_at();
     share(threads, tiles, [&](const auto& take) {
       const auto scratch = std::make_unique<Tile>();
       for (int64_t tile = take(); tile >= 0; tile = take())
@@ -204,8 +213,8 @@ void lf_blend_backward(const float* packed, const float* channels, int64_t n, in
         for (int c = 0; c < many; c++) to[c] = (chunk ? to[c] : 0) + s[from + c];
       };
       add(v_means2d + 2 * i, 0, 2), add(v_conics + 3 * i, 2, 3), add(v_opacities + i, 5, 1);
-      if (v.base) add(v_colours + 3 * i, GEOMETRY, 3), add(v_depths + i, GEOMETRY + 3, 1);
-      for (int c = v.c0; c < v.c1; c++) v_channel_in[i * C + c] = s[GEOMETRY + base + c - v.c0];
+      if (v.base) add(v_colours + 3 * i, base, 3), add(v_depths + i, base + 3, 1);
+      for (int c = v.c0; c < v.c1; c++) v_channel_in[i * C + c] = s[GEOMETRY + c - v.c0];
     });
   }
 }

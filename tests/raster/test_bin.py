@@ -30,14 +30,13 @@ def listed(tiles: tuple[torch.Tensor, ...]) -> set[tuple[int, int]]:
 def seen(drawn: tuple[torch.Tensor, ...]) -> set[tuple[int, int]]:
     """Give (Gaussian, tile) where some pixel centre gets an alpha of 1/255, in double precision, pixel by pixel."""
     means2d, conics, opacities, _, radii = (t.double() for t in drawn)
-    y, x = torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij")
+    y, x = (t.flatten() for t in torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij"))
     tile = (y // 16 * -(-WIDTH // 16) + x // 16).long()
-    found = set()
-    for i in (radii > 0).all(1).nonzero()[:, 0].tolist():
-        dx, dy, (a, b, c) = x - means2d[i, 0], y - means2d[i, 1], conics[i]
-        alpha = opacities[i] * torch.exp(-(0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy))
-        found |= {(i, t) for t in tile[alpha >= ALPHA_CUT].unique().tolist()}
-    return found
+    dx, dy = x - means2d[:, :1], y - means2d[:, 1:]
+    a, b, c = (column[:, None] for column in conics.T)
+    alpha = opacities[:, None] * torch.exp(-(0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy))
+    i, pixel = ((alpha >= ALPHA_CUT) & (radii > 0).all(1)[:, None]).nonzero().T
+    return set(zip(i.tolist(), tile[pixel].tolist(), strict=True))
 
 
 def boxes(drawn: tuple[torch.Tensor, ...]) -> int:
