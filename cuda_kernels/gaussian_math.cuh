@@ -21,6 +21,7 @@ constexpr float STOP_BELOW = 1e-4f;  // a pixel is full once this little light p
 constexpr int TILE = 16;                 // pixels
 constexpr float MAX_RADIUS = 1e6f;   // pixels; keeps every later integer in range
 constexpr float MIN_QUAT_NORM2 = 1e-30f;
+constexpr float LARGEST = 1e10f;  // depth, colour: beyond it gradients of all others could overflow
 
 struct Camera {
   float W[9], t[3], fx, fy, cx, cy, width, height, near, blur;
@@ -55,7 +56,7 @@ LF_FN bool shape_on_screen(const float mean[3], const float quat[4], const float
   for (int i = 0; i < 3; i++)
     o.p[i] = c.W[3 * i] * mean[0] + c.W[3 * i + 1] * mean[1] + c.W[3 * i + 2] * mean[2] + c.t[i];
   const float n2 = quat[0] * quat[0] + quat[1] * quat[1] + quat[2] * quat[2] + quat[3] * quat[3];
-  if (!(o.p[2] >= c.near) || !(n2 >= MIN_QUAT_NORM2) || !std::isfinite(n2)) return false;
+  if (!(o.p[2] >= c.near) || !(o.p[2] <= LARGEST) || !(n2 >= MIN_QUAT_NORM2) || !std::isfinite(n2)) return false;
   o.inv_norm = 1 / sqrtf(n2);
   for (int i = 0; i < 4; i++) o.q[i] = quat[i] * o.inv_norm;
   rotation(o.q, o.R);
@@ -232,7 +233,7 @@ LF_FN bool draw_colour(const Gaussian& g, const float centre[3], float colour[3]
     if (k < (g.degree + 1) * (g.degree + 1))
       for (int i = 0; i < 3; i++) colour[i] += Y[k] * g.sh[3 * k + i];
   for (int i = 0; i < 3; i++) {
-    if (!std::isfinite(colour[i])) return false;
+    if (!(fabsf(colour[i]) <= LARGEST)) return false;
     colour[i] = colour[i] + 0.5f < 0 ? 0 : colour[i] + 0.5f;
   }
   return true;

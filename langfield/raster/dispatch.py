@@ -94,15 +94,16 @@ def check_channels(gaussians: Gaussians, channels: Tensor | None) -> None:
     """Check that channels are [N, C] numbers beside N Gaussians.
 
     Raises:
-        FormatError: they are not, or some are not finite.
+        FormatError: they are not, or some are not finite or so large that gradients would overflow.
     """
     if channels is None:
         return
     shape = (len(gaussians), channels.shape[1] if channels.dim() == 2 else 1)
     _check_tensor("channels", channels, shape, gaussians.means)
-    total = channels.detach().sum()  # cheaper than looking at each; it can overflow, so then we look
-    if not total.isfinite() and not channels.isfinite().all():
-        raise FormatError("channels hold values that are not finite", f"channels {list(channels.shape)}")
+    low, high = torch.aminmax(channels.detach()) if channels.numel() else channels.new_zeros(2)
+    if not (low >= -reference.LARGEST and high <= reference.LARGEST):  # neither holds for what is not a number
+        what = f"channels hold values that are not finite or beyond {reference.LARGEST:.0e}"
+        raise FormatError(what, f"channels {list(channels.shape)}", "scale them")
 
 
 def pinhole_of(camera: Camera, dtype: torch.dtype) -> reference.Pinhole:

@@ -22,6 +22,8 @@ ALPHA_MAX = 0.999
 STOP_BELOW = 1e-4
 MAX_RADIUS = 1e6
 MIN_QUAT_NORM2 = 1e-30
+LARGEST = 1e10
+"""Of depths, colours and channels: beyond it one Gaussian's gradient could make those of all others overflow."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def _visible(s: Splats, g: Gaussians, camera: Pinhole, options: RasterOptions) -
     shaped = (s.conics[:, 0] > 0) & (s.conics[:, 2] > 0)  # the determinant's sign
     size = torch.tensor([camera.width, camera.height])
     inside = ((s.means2d + s.radii > 0) & (s.means2d - s.radii < size) & (s.radii > 0)).all(-1)
-    return (finite & turned & shaped & inside & (s.depths >= options.near) & (s.opacities >= ALPHA_CUT)).nonzero()[:, 0]
+    within = (s.depths >= options.near) & (s.depths <= LARGEST) & (colours.abs() <= LARGEST).all(-1)
+    return (finite & turned & shaped & inside & within & (s.opacities >= ALPHA_CUT)).nonzero()[:, 0]
 
 
 def rotations(quats: Float[Tensor, "N 4"]) -> Float[Tensor, "N 3 3"]:

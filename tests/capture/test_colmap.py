@@ -14,6 +14,7 @@ from langfield.capture import read_capture
 from langfield.capture.colmap import find, read
 from langfield.capture.lens import project
 from langfield.errors import FormatError
+from tests.series import cases
 
 OURS = [
     "SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE", "FULL_OPENCV",
@@ -106,7 +107,9 @@ def test_other_places(tmp_path, place):
     assert len(read_capture(tmp_path).frames) == 4
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=cases(80), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.sampled_from(["cameras", "images", "points3D"]),
     st.booleans(),

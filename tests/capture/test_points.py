@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from langfield.capture.points import read_ply_points
 from langfield.errors import FormatError
+from tests.series import cases
 
 HEADER = (
     "ply\nformat {} 1.0\ncomment made up\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\n"
@@ -83,7 +84,9 @@ def test_what_is_wrong_is_said(tmp_path, text, said):
         read_ply_points(path)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=cases(80), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.booleans(), st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=6)), max_size=4))
 def test_damage_gives_only_format_errors(tmp_path, text, edits):
     path = tmp_path / "a.ply"

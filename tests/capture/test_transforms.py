@@ -18,6 +18,7 @@ from PIL import Image
 
 from langfield.capture import read_capture
 from langfield.errors import FormatError
+from tests.series import cases
 
 
 def test_poses_intrinsics_names_and_time(tmp_path):
@@ -219,7 +220,9 @@ KEYS = ["w", "h", "fl_x", "fl_y", "cx", "cy", "k1", "k4", "camera_model", "ply_f
 FRAME_KEYS = ["file_path", "transform_matrix", "time", "mask_path", "depth_file_path", "w", "fl_x", "k3"]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=cases(60), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.dictionaries(st.sampled_from(KEYS), JUNK, max_size=2), st.dictionaries(st.sampled_from(FRAME_KEYS), JUNK))
 def test_junk_gives_only_format_errors(tmp_path, over, over_frame):
     meta = transforms(2)

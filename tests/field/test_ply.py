@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from langfield.errors import FormatError
 from langfield.field.ply import read_ply, write_ply
 from langfield.raster.types import Gaussians
+from tests.series import cases
 
 
 def some(n: int, k: int) -> Gaussians:
@@ -89,7 +90,7 @@ def test_a_missing_file_is_named(tmp_path):
         read_ply(tmp_path / "none.ply")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=cases(150), deadline=None)
 @given(cut=st.integers(0, 1500), at=st.integers(0, 1400), byte=st.integers(0, 255))
 def test_cut_and_changed_files_give_gaussians_or_a_format_error(tmp_path_factory, cut, at, byte):
     path = tmp_path_factory.getbasetemp() / "fuzz.ply"

@@ -17,6 +17,7 @@ from langfield.errors import FormatError
 from langfield.field.ply import read_ply, write_ply
 from langfield.field.sog import read_sog, read_splats
 from langfield.raster.types import Gaussians
+from tests.series import cases
 
 PLAYBOT = Path(__file__).parents[3] / "shared" / "splats" / "playbot"
 
@@ -145,7 +146,7 @@ def test_missing_folder_and_pictures_that_are_none_are_refused(tmp_path):
         read_sog(tmp_path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 @given(which=st.sampled_from(["meta.json", "l.webp", "centroids.webp", "labels.webp", "q.webp"]), data=st.data())
 def test_cut_and_changed_files_give_gaussians_or_a_format_error(tmp_path_factory, which, data):
     folder = tmp_path_factory.getbasetemp() / "fuzz_sog"
