@@ -28,6 +28,8 @@ struct Local {
   int32_t level, segment;
 };
 
+constexpr int MOST_LEVELS = 64;  // as in contributions.py
+
 struct Scatter {
   const Walk& w;
   const int32_t *segments, *slot;
@@ -42,28 +44,43 @@ struct Scatter {
 
   std::vector<Part> parts = {};
   int first[VECTORS + 1] = {};
-  std::vector<Local> locals = {};
+  std::vector<Local> locals = {}, whole = {};
   std::vector<char> met = {};
   std::vector<int> list = {};  // locals the present Gaussian met
   std::unique_ptr<F8[]> sums = {};
-  F8 total = {};
+  F8 total = {}, seen = {};  // seen: what passes the gate
   std::vector<Record> found = {};  // of the tile
   std::vector<int> entries = {};
 
-  void prepare(int tile) {  // segments of the tile get small numbers
-    parts.clear(), locals.clear(), found.clear(), entries.clear();
+  // Segments of the tile get small numbers. Levels that see one segment in all of it need no numbers: most do.
+  void prepare(int tile) {
+    parts.clear(), locals.clear(), whole.clear(), found.clear(), entries.clear();
+    int64_t at[PIXELS];
+    for (int p = 0; p < PIXELS; p++) at[p] = place(w, tile, p);
+    int32_t ids[MOST_LEVELS][PIXELS];
+    bool split[MOST_LEVELS];
+    for (int level = 0; level < levels; level++) split[level] = read(level, at, ids[level]);
     for (int v = 0; v < VECTORS; v++) {
       first[v] = int(parts.size());
       for (int level = 0; level < levels; level++)
-        for (int l = 0; l < LANES; l++) {
-          const int64_t at = place(w, tile, v * LANES + l);
-          const int32_t id = at < 0 ? -1 : segments[int64_t(level) * w.width * w.height + at];
+        for (int l = 0; split[level] && l < LANES; l++) {
+          const int32_t id = ids[level][v * LANES + l];
           if (id >= 0) part_of(first[v], local_of(level, id)).lanes[l] = -1;
         }
     }
     first[VECTORS] = int(parts.size());
     met.assign(locals.size(), 0);
     std::fill(sums.get(), sums.get() + 2 * locals.size(), F8{});
+  }
+  bool read(int level, const int64_t* at, int32_t* ids) {  // says whether the level sees several segments
+    const int32_t* plane = segments + int64_t(level) * w.width * w.height;
+    bool several = false;
+    for (int p = 0; p < PIXELS; p++) {
+      ids[p] = at[p] < 0 ? -1 : plane[at[p]];
+      several |= at[p] >= 0 && ids[p] != ids[0];  // pixel 0 is always in the picture
+    }
+    if (!several && ids[0] >= 0) whole.push_back({level, ids[0]});
+    return several;
   }
   int local_of(int32_t level, int32_t id) {
     for (int k = int(locals.size()) - 1; k >= 0; k--)  // mostly the one before
@@ -77,10 +94,10 @@ struct Scatter {
     parts.push_back({I8{}, local});
     return parts.back();
   }
-  void enter(int, int32_t) { total = F8{}; }
+  void enter(int, int32_t) { total = seen = F8{}; }
   void at(int p, F8 weight, F8 T) {
-    total += weight;
-    const F8 gated = keep((T > ::all(open)) & (weight >= ::all(floor)), weight);
+    const F8 gated = keep((T > langfield::all(open)) & (weight >= langfield::all(floor)), weight);
+    total += weight, seen += gated;
     for (int k = first[p]; k < first[p + 1]; k++) {
       const Part& part = parts[k];
       sums[2 * part.local] += keep(part.lanes, gated), sums[2 * part.local + 1] += keep(part.lanes, weight);
@@ -90,13 +107,16 @@ struct Scatter {
   void leave(int e) {
     const int64_t place = slot[e];
     const size_t before = found.size();
+    const float every = sum(total);
+    for (const Local& one : whole)
+      if (every > 0) found.push_back({one.level, one.segment, sum(seen), every});
     for (int k : list) {
       const float all = sum(sums[2 * k + 1]);
       if (all > 0) found.push_back({locals[k].level, locals[k].segment, sum(sums[2 * k]), all});
       sums[2 * k] = sums[2 * k + 1] = F8{}, met[k] = 0;
     }
     list.clear();
-    slot_total[place] = sum(total), slot_start[place] = int64_t(before);
+    slot_total[place] = every, slot_start[place] = int64_t(before);
     slot_count[place] = int32_t(found.size() - before);
     entries.push_back(e);
   }

@@ -19,6 +19,7 @@ from langfield.raster.screen import Screen, splats_of, tiles_of
 MOST_TOP = 32
 MOST_PAIRS = 64
 MOST_SEGMENT = 2**31 - 2
+MOST_LEVELS = 64
 NO_SEGMENT = -1
 
 
@@ -206,6 +207,8 @@ def _planes(screen: Screen, segments: Tensor) -> Int32[Tensor, "L H W"]:
     planes = segments[None] if segments.dim() == 2 else segments
     if planes.dim() != 3 or len(planes) == 0 or tuple(planes.shape[1:]) != (screen.height, screen.width):
         raise FormatError(f"the segment map is not of the view's size, {screen.height} x {screen.width}", where)
+    if len(planes) > MOST_LEVELS:
+        raise FormatError(f"more than {MOST_LEVELS} segment maps at once", where, "ask in several calls")
     if segments.device != screen.splats.means2d.device:
         raise FormatError(f"the segment map is not on the Gaussians' device, {screen.splats.means2d.device}", where)
     least, most = (int(x) for x in planes.aminmax())

@@ -333,7 +333,8 @@ def test_what_does_not_fit_is_refused_by_name(backend):
         with pytest.raises(FormatError):
             splat_scores(screen, zeros[:, None], ones[:, None], bad)
     good = torch.zeros(24, 40, dtype=torch.int32)
-    for maps in (good.T, good.float(), good == 0, good - 2, good.long() + 2**31 - 1, good[None, None], good[None][:0]):
+    odd = [good.T, good.float(), good == 0, good - 2, good.long() + 2**31 - 1, good[None, None], good[None][:0]]
+    for maps in (*odd, good.expand(65, 24, 40)):
         with pytest.raises(FormatError, match="segment"):
             scatter_segments(screen, maps)
 
