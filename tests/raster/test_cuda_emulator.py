@@ -98,6 +98,8 @@ def test_shared_memory_starts_as_nothing_and_templates_have_theirs(launch):
     assert (out == 32).all()
     run(launch, "unwritten_shared", 32, out)
     assert out.isnan().all()
+    run(launch, "racy_template", 32, out, 0)  # which then writes nothing
+    assert out.isnan().all()
 
 
 @pytest.mark.parametrize(
@@ -152,6 +154,7 @@ def test_the_checked_build_lets_right_kernels_be(watched):
     ("kernel", "threads", "blocks", "arguments", "message"),
     [
         ("forgot_barrier", 64, 1, (torch.arange(64.0), torch.zeros(64), 64), "race on shared memory.*toys.cu:1[56]"),
+        ("racy_template", 32, 1, (torch.zeros(32), 1), "race on shared memory"),
         ("lost_update", 64, 1, (ints(0),), "race on argument 0.*toys.cu"),
         ("lost_update", 1, 2, (ints(0),), "thread 0 of block 0.*thread 0 of block 1|of block 1.*of block 0"),
         ("blocks_collide", 32, 2, (torch.zeros(32),), "race on argument 0"),

@@ -26,7 +26,7 @@
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
-#define __shared__ static __attribute__((section("lf_shared")))
+#define __shared__ static  // shared.ld gathers all of it; kernels have no other writable memory of their own
 #define LF_RAW __attribute__((no_sanitize("thread", "undefined")))
 
 #define LF_VECTORS(T, name)                                                                            \

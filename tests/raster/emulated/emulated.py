@@ -48,7 +48,11 @@ def compile_kernels(files: tuple[Path, ...], checked: bool = False) -> Path:
     cxx = shutil.which("g++")
     assert cxx is not None
     runtime = [HERE / "emulator.cpp", HERE / ("checks.cpp" if checked else "unchecked.cpp")]
-    headers = [*HERE.glob("*.h"), *(h for f in files for p in ("*.cuh", "*.h") for h in f.parent.glob(p))]
+    headers = [
+        *HERE.glob("*.h"),
+        *HERE.glob("*.ld"),
+        *(h for f in files for p in ("*.cuh", "*.h") for h in f.parent.glob(p)),
+    ]
     texts = [p.read_text() for p in (*files, *runtime, *sorted(set(headers)))]
     version = subprocess.run([cxx, "--version"], capture_output=True, text=True, check=True).stdout
     key = hashlib.sha256("\0".join([version, *FLAGS, *CHECKS, str(checked), *texts]).encode()).hexdigest()[:24]
@@ -65,8 +69,12 @@ def compile_kernels(files: tuple[Path, ...], checked: bool = False) -> Path:
         if any(job.returncode for job in jobs):
             raise EmulationError("\n".join(errors))
         objects = [f"{folder}/{index}.o" for index in range(len(jobs))]
+        kernels, rest = objects[: len(files)], objects[len(files) :]
+        gather = ["-r", "-nostdlib", "-Wl,--force-group-allocation", f"-Wl,-T,{HERE / 'shared.ld'}"]
+        subprocess.run([cxx, *gather, *kernels, "-o", f"{folder}/kernels.o"], check=True)
         with atomic_path(target) as temporary:
-            subprocess.run([cxx, "-shared", "-Wl,-Bsymbolic", *objects, "-o", str(temporary)], check=True)
+            link = [cxx, "-shared", "-Wl,-Bsymbolic", f"{folder}/kernels.o", *rest, "-o", str(temporary)]
+            subprocess.run(link, check=True)
     return target
 
 

@@ -86,6 +86,7 @@ extern "C" __global__ void wrong_mask(int* out) {
 
 extern "C" __global__ void unwritten_shared(float* out) {
   __shared__ float held[32];
+  if (blockIdx.x > 0) held[threadIdx.x] = 1;  // never; but g++ takes what nobody writes for zero
   out[threadIdx.x] = held[threadIdx.x];
 }
 
@@ -106,6 +107,17 @@ __device__ float sum_shared(float value) {
 }
 
 extern "C" __global__ void templates(float* out) { out[threadIdx.x] = sum_shared<32>(1.0f); }
+
+template <int N>
+__device__ float next_shared(float value) {
+  __shared__ float held[N];
+  if (value > 0) held[threadIdx.x] = value;
+  return held[(threadIdx.x + 1) % N];
+}
+
+extern "C" __global__ void racy_template(float* out, int64_t value) {
+  out[threadIdx.x] = next_shared<32>(static_cast<float>(value));
+}
 
 extern "C" __global__ void shared_overrun(float* out, int64_t at) {
   __shared__ float held[32];
