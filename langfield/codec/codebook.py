@@ -13,13 +13,13 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
 from langfield.codec.atoms import cluster_step, refine_step, spread_start
 from langfield.codec.fidelity import report_fidelity
-from langfield.codec.pursuit import pursue
+from langfield.codec.pursuit import Pursuit, pursue, pursue_sums
 from langfield.codec.training import check_vectors, one_thread
 from langfield.codec.words import MAX_ATOMS, MAX_WEIGHT, Terms, pack_words, unpack_words
 from langfield.errors import FormatError, SettingsError
@@ -30,6 +30,8 @@ MAX_DIM = 65_536
 MAX_LEARNT_FROM = 16_384
 CHUNK = 2**16
 TOLERANCE = 2e-3
+SAME = 1e-4
+"""Vectors nearer to the mean than this teach no direction."""
 REMEDY = "fit the codec again"
 
 
@@ -76,12 +78,7 @@ class Codebook:
 
     def _encode(self, vectors: Float[Tensor, "M D"]) -> Int[Tensor, "M K"]:
         unit_vectors = normalize(vectors.float(), dim=-1)
-        index, weight = pursue(unit_vectors - self.basis[-1], self.atoms, self.width)
-        steps = (weight / self.unit).round().clamp(0, MAX_WEIGHT).int()
-        steps[:, 0].clamp_(min=1)
-        steps[~vectors.any(dim=-1)] = 0
-        words = pack_words(index, steps)
-        return pad(words, (0, self.width - words.shape[1]))
+        return self._words(pursue(unit_vectors - self.basis[-1], self.atoms, self.width), vectors.any(dim=-1))
 
     def terms(self, codes: Int[Tensor, "*B K"]) -> Terms:
         """Give codes as sums over the rows of `table`, of unit length: what to keep where many queries will come."""
@@ -122,8 +119,22 @@ class Codebook:
         return out.scatter_add_(1, terms.index.long(), terms.weight).unflatten(0, codes.shape[:-1])
 
     def compress(self, sums: Float[Tensor, "N A+1"]) -> Int[Tensor, "N K"]:
-        """Give the codes of sums of `spread` codes; a row of zeros gives a code of zeros."""
-        return torch.cat([self._encode(part.float() @ self.basis) for part in sums.split(CHUNK)])
+        """Give the codes of weighted sums of `spread` codes without forming vectors; zeros give a code of zeros.
+
+        As near to the summed vectors as encoding them, in about half the time.
+        """
+        return torch.cat([self._compress(part.float()) for part in sums.split(CHUNK)])
+
+    def _compress(self, sums: Float[Tensor, "N A+1"]) -> Int[Tensor, "N K"]:
+        mass = sums[:, -1:]  # every code holds the mean once
+        found = pursue_sums(sums[:, :-1] / mass.clamp_min(1e-12), self._gram[:-1, :-1], self.width)
+        return self._words(found, mass[:, 0] > 0)
+
+    def _words(self, found: Pursuit, seen: Bool[Tensor, " M"]) -> Int[Tensor, "M K"]:
+        steps = (found.weight / self.unit).round().clamp(0, MAX_WEIGHT).int()
+        steps[:, 0].clamp_(min=1)  # a code without atoms would be no vector
+        words = pack_words(found.index, steps * seen[:, None])
+        return pad(words, (0, self.width - words.shape[1]))
 
     def tensors(self) -> dict[str, Tensor]:
         """Give atoms and mean (half precision, as used) and the weight of one step."""
@@ -153,7 +164,7 @@ def fit_codebook(vectors: Float[Tensor, "M D"], settings: CodebookSettings = Cod
     with one_thread():
         learnt_from = _sample(normalize(vectors, dim=-1), settings.seed)
         mean = learnt_from.mean(dim=0)
-        atoms = _learn_atoms(learnt_from - mean, settings)
+        atoms = _learn_atoms(learnt_from, mean, settings)
         basis = torch.cat([atoms, mean[None]]).half().float()
         largest = pursue(learnt_from - basis[-1], basis[:-1], settings.terms).weight.amax()
         codec = Codebook(basis, max(float(largest) / MAX_WEIGHT, 1e-6), settings, {})
@@ -168,7 +179,13 @@ def _sample(vectors: Float[Tensor, "M D"], seed: int) -> Float[Tensor, "m D"]:
     return vectors[torch.randperm(len(vectors), generator=torch.Generator().manual_seed(seed))[:MAX_LEARNT_FROM]]
 
 
-def _learn_atoms(centred: Float[Tensor, "M D"], settings: CodebookSettings) -> Float[Tensor, "A D"]:
+def _learn_atoms(
+    vectors: Float[Tensor, "M D"], mean: Float[Tensor, " D"], settings: CodebookSettings
+) -> Float[Tensor, "A D"]:
+    centred = vectors - mean
+    centred = centred[centred.norm(dim=-1) > SAME]
+    if len(centred) == 0:  # one vector many times over: any atom will do
+        return vectors[:1]
     directions = normalize(centred, dim=-1)
     atoms = directions[spread_start(directions, settings.atoms, torch.Generator().manual_seed(settings.seed))]
     for _ in range(settings.cluster_steps):

@@ -6,6 +6,7 @@ atom that points most into what is left, fit the weights of all atoms taken so f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -13,8 +14,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import embedding_bag, pad
 
-SWEEPS = 20
+SWEEPS = 10
 CHUNK = 2048
+SUMS_CHUNK = 8192
 
 
 class Pursuit(NamedTuple):
@@ -30,28 +32,80 @@ def pursue(vectors: Float[Tensor, "M D"], atoms: Float[Tensor, "A D"], count: in
 
     Args:
         vectors: any length.
-        atoms: unit vectors.
-        count: K; atoms beyond need get weight 0.
+        atoms: vectors of (nearly) one length.
+        count: K; fewer where there are fewer atoms. Atoms beyond need get weight 0.
     """
     gram = atoms @ atoms.T
-    count = min(count, len(atoms))
-    parts = [_pursue_chunk(part @ atoms.T, gram, count) for part in vectors.split(CHUNK)]
-    if not parts:
-        return Pursuit(torch.zeros(0, count, dtype=torch.int64), vectors.new_zeros(0, count))
+
+    def one_chunk(products: Float[Tensor, "M A"]) -> Pursuit:
+        def among(index: Int64[Tensor, "M k"]) -> Float[Tensor, "M k k"]:
+            return gram[index[:, :, None], index[:, None, :]]
+
+        def explained(index: Int64[Tensor, "M k"], weight: Float[Tensor, "M k"]) -> Float[Tensor, "M A"]:
+            return embedding_bag(index, gram, per_sample_weights=weight, mode="sum")
+
+        return _greedy(products, min(count, len(atoms)), among, explained)
+
+    return _joined([one_chunk(part @ atoms.T) for part in vectors.split(CHUNK)])
+
+
+@torch.no_grad()
+def pursue_sums(sums: Float[Tensor, "M A"], gram: Float[Tensor, "A A"], count: int, candidates: int = 16) -> Pursuit:
+    """Write sums of many atoms as sums of at most `count` of the heaviest, their weights fitted again.
+
+    Args:
+        sums: weight of every atom, non-negative.
+        gram: products of the atoms with each other.
+        count: K; fewer where there are fewer atoms.
+        candidates: how many of each row's heaviest atoms count at all.
+    """
+
+    def one_chunk(rows: Float[Tensor, "M A"]) -> Pursuit:
+        top = rows.topk(min(max(candidates, count), rows.shape[1]), dim=1)
+        own = gram[top.indices[:, :, None], top.indices[:, None, :]]
+
+        def among(index: Int64[Tensor, "M k"]) -> Float[Tensor, "M k k"]:
+            return _rows(_rows(own, index).mT.contiguous(), index)
+
+        def explained(index: Int64[Tensor, "M k"], weight: Float[Tensor, "M k"]) -> Float[Tensor, "M P"]:
+            return (weight[:, None] @ _rows(own, index))[:, 0]
+
+        found = _greedy((own @ top.values[:, :, None])[:, :, 0], min(count, rows.shape[1]), among, explained)
+        return Pursuit(top.indices.gather(1, found.index), found.weight)
+
+    return _joined([one_chunk(part) for part in sums.split(SUMS_CHUNK)])
+
+
+def _rows(matrices: Float[Tensor, "M P Q"], index: Int64[Tensor, "M k"]) -> Float[Tensor, "M k Q"]:
+    return matrices[torch.arange(len(index), device=index.device)[:, None], index]
+
+
+def _joined(parts: list[Pursuit]) -> Pursuit:
     return Pursuit(torch.cat([p.index for p in parts]), torch.cat([p.weight for p in parts]))
 
 
-def _pursue_chunk(products: Float[Tensor, "M A"], gram: Float[Tensor, "A A"], count: int) -> Pursuit:
+def _greedy(
+    products: Float[Tensor, "M A"],
+    count: int,
+    among: Callable[[Tensor], Tensor],
+    explained: Callable[[Tensor, Tensor], Tensor],
+) -> Pursuit:
+    """Take atoms one by one.
+
+    Args:
+        products: products of all atoms with each vector.
+        count: how many to take.
+        among: gives the products of the atoms taken with each other.
+        explained: gives the products of all atoms with the sum of those taken.
+    """
     left = products.clone()
     index = torch.zeros(len(products), 0, dtype=torch.int64, device=products.device)
     weight = products.new_zeros(len(products), 0)
     for step in range(count):
-        best = left.scatter_(1, index, -torch.inf).argmax(dim=1, keepdim=True)
-        index = torch.cat([index, best], dim=1)
-        own = gram[index[:, :, None], index[:, None, :]]
-        weight = nonnegative_weights(own, products.gather(1, index), pad(weight, (0, 1)))
+        index = torch.cat([index, left.scatter_(1, index, -torch.inf).argmax(dim=1, keepdim=True)], dim=1)
+        weight = nonnegative_weights(among(index), products.gather(1, index), pad(weight, (0, 1)))
         if step + 1 < count:
-            left = products - embedding_bag(index, gram, per_sample_weights=weight, mode="sum")
+            left = products - explained(index, weight)
     return Pursuit(index, weight)
 
 
@@ -69,5 +123,5 @@ def nonnegative_weights(
     for _ in range(SWEEPS if weight.shape[1] > 1 else 1):
         for k in range(weight.shape[1]):
             rest = products[:, k] - (gram[:, k] * weight).sum(dim=1)
-            weight[:, k] = (weight[:, k] + rest / squares[:, k]).clamp_min(0)
+            weight[:, k] = (weight[:, k] + rest / squares[:, k].clamp_min(1e-12)).clamp_min(0)
     return weight
