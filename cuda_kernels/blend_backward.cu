@@ -87,7 +87,7 @@ __device__ __forceinline__ bool unblend(const Task& v, const Place& g, const flo
   const Alpha o = alpha_at(g, p.x, p.y, v.smooth);
   const bool drawn = o.on && k < p.last;
   if (!__any_sync(ALL_LANES, drawn)) return false;
-  const float inv = 1 / (1 - o.alpha), T = drawn ? p.T * inv : p.T, weight = drawn ? o.alpha * T : 0;
+  const float inv = __fdividef(1, 1 - o.alpha), T = drawn ? p.T * inv : p.T, weight = drawn ? o.alpha * T : 0;
   p.T = T;
   float s = 0;
 #pragma unroll

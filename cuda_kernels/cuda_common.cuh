@@ -51,7 +51,7 @@ __device__ __forceinline__ float alpha_slope(const Alpha& o, bool smooth) {
 // bound is wider by what rounding can take away.
 __device__ __forceinline__ bool reaches(const Place& g, float x0, float y0, float x1, float y1) {
   const float dx = clampf(g.mx, x0, x1) - g.mx, dy = clampf(g.my, y0, y1) - g.my;
-  const float ex = clampf(g.mx - g.b * dy / g.a, x0, x1) - g.mx, ey = clampf(g.my - g.b * dx / g.c, y0, y1) - g.my;
+  const float ex = clampf(g.mx - __fdividef(g.b * dy, g.a), x0, x1) - g.mx, ey = clampf(g.my - __fdividef(g.b * dx, g.c), y0, y1) - g.my;
   const float across = 0.5f * (g.a * ex * ex + g.c * dy * dy), down = 0.5f * (g.a * dx * dx + g.c * ey * ey);
   constexpr float SLACK = 1e-5f;
   return !(across + g.b * ex * dy > g.reach + SLACK * across) || !(down + g.b * dx * ey > g.reach + SLACK * down);
