@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,13 +17,28 @@ from langfield.errors import SettingsError
 Name = Literal["raster", "kernels", "gpu", "masks", "labels", "bridge", "towers"]
 
 
+@dataclass(frozen=True)
+class RasterBench:
+    """What `bench raster` measures."""
+
+    ply: tuple[Path, ...] = ()
+    """Scenes to draw besides the generated ones: PLY files or SOG folders."""
+    splats: Path | None = None
+    """Folder that holds playbot/sog and garden_points."""
+    quick: bool = False
+    """Fewer sizes and repeats."""
+    picture: Path | None = None
+    """Draw the curves into this PNG."""
+
+
 def bench(
     name: Annotated[Name, tyro.conf.Positional], scene: Path | None = None, tables: Path | None = None,
-    photos: int = 3, json: bool = False,
+    photos: int = 3, json: bool = False, raster: tyro.conf.OmitArgPrefixes[RasterBench] = RasterBench(),
 ) -> None:  # fmt: skip
     """Measure one part and print the numbers with the machine they come from.
 
-    raster: compiled CPU rasterizer against plain torch. kernels: what the CUDA kernels take of each GPU, by nvcc's
+    raster: compiled CPU rasterizer against its peers, on scenes, and along Gaussians and channels (about two minutes,
+    more with --splats). kernels: what the CUDA kernels take of each GPU, by nvcc's
     report. gpu: everything that takes a GPU, into one report (a few minutes). masks: our mask generator against the
     stock one (about a minute a photo). labels: best mask per labelled thing. bridge: held-out names, and name to crop
     with --scene. towers: milliseconds a crop of each image encoder.
@@ -33,8 +49,9 @@ def bench(
         tables: text tables the bridge was trained from.
         photos: how many photos `masks` compares.
         json: print as JSON.
+        raster: what `raster` measures.
     """
-    found = BENCHES[name](scene, tables, photos)
+    found = _raster(raster) if name == "raster" else BENCHES[name](scene, tables, photos)
     data = {"bench": name, "cores": os.cpu_count(), "machine": platform.processor() or platform.machine(), **found}
     if json:
         print_json({key: value for key, value in data.items() if key != "table"})
@@ -48,10 +65,10 @@ def _need(path: Path | None, option: str) -> Path:
     return path
 
 
-def _raster(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
-    from langfield.raster.bench import bench_raster
+def _raster(what: RasterBench) -> dict[str, Any]:
+    from langfield.commands.bench_raster import bench_raster
 
-    return dict(bench_raster())
+    return bench_raster(what)
 
 
 def _kernels(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
@@ -126,7 +143,6 @@ def _towers(scene: Path | None, tables: Path | None, photos: int) -> dict[str, A
 
 
 BENCHES = {
-    "raster": _raster,
     "kernels": _kernels,
     "gpu": _gpu,
     "masks": _masks,
