@@ -132,9 +132,9 @@ def test_wrong_launches_are_refused():
         run(launch, "reverse_blocks", 1025, x, x, 8)
 
 
-@pytest.fixture(scope="module")
-def watched() -> EmulatedLauncher:
-    return EmulatedLauncher(TOYS, seed=3, checked=True)
+@pytest.fixture(scope="module", params=[0, 3], ids=lambda seed: f"seed{seed}")
+def watched(request) -> EmulatedLauncher:
+    return EmulatedLauncher(TOYS, request.param, checked=True)
 
 
 def test_the_checked_build_lets_right_kernels_be(watched):
@@ -154,6 +154,7 @@ def test_the_checked_build_lets_right_kernels_be(watched):
     ("kernel", "threads", "blocks", "arguments", "message"),
     [
         ("forgot_barrier", 64, 1, (torch.arange(64.0), torch.zeros(64), 64), "race on shared memory.*toys.cu:1[56]"),
+        ("unordered_start", 64, 1, (ints(0),), "race on shared memory"),
         ("racy_template", 32, 1, (torch.zeros(32), 1), "race on shared memory"),
         ("lost_update", 64, 1, (ints(0),), "race on argument 0.*toys.cu"),
         ("lost_update", 1, 2, (ints(0),), "thread 0 of block 0.*thread 0 of block 1|of block 1.*of block 0"),

@@ -23,7 +23,7 @@ struct Access {
 };
 
 struct Cell {
-  Access write, read[2];
+  Access write, atomic, read[2];
 };
 
 std::unordered_map<uintptr_t, Cell> cells;
@@ -94,13 +94,13 @@ void look(uintptr_t address, int bytes, bool writes, bool atomic, uintptr_t code
     const Access now = {code, state.clock, state.block, state.current, touched, atomic};
     Cell& cell = cells[at];
     compare(cell.write, "wrote", now, writes, at);
+    compare(cell.atomic, "changed", now, writes, at);
+    for (const Access& read : cell.read)
+      if (writes) compare(read, "read", now, writes, at);
     if (writes) {
-      compare(cell.read[0], "read", now, writes, at);
-      compare(cell.read[1], "read", now, writes, at);
-      cell.write = now;
-    } else if (cell.read[0].thread != now.thread || cell.read[0].block != now.block) {
-      cell.read[1] = cell.read[0], cell.read[0] = now;
+      (atomic ? cell.atomic : cell.write) = now;
     } else {
+      if (cell.read[0].thread != now.thread || cell.read[0].block != now.block) cell.read[1] = cell.read[0];
       cell.read[0] = now;
     }
   }
