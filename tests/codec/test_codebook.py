@@ -79,6 +79,14 @@ def test_zero_is_no_vector_and_every_vector_has_a_code(codec):
     assert codec.encode(torch.zeros(0, 32)).shape == (0, 4)
 
 
+def test_a_vector_that_no_atom_points_to_still_has_a_code():
+    basis = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.9]])
+    codec = module.Codebook(basis, 0.01, SMALL, {})
+    away = torch.tensor([[-0.6, 0.0, 0.8]])
+    assert codec.encode(away).tolist() == [[1, 0, 0, 0]]
+    assert codec.decode(codec.encode(away))[0, 2] > 0.99
+
+
 def test_order_and_batches_change_nothing(codec, monkeypatch):
     vectors = scene(4, 80)
     codes, order = codec.encode(vectors), torch.randperm(80)

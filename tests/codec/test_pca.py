@@ -31,6 +31,7 @@ def test_all_axes_lose_nothing_and_the_mean_is_the_first(vectors):
     torch.testing.assert_close(codec.decode(codec.encode(vectors)), vectors, atol=1e-5, rtol=0)
     assert abs(float(codec.axes[0] @ normalize(vectors.mean(0), dim=0))) > 0.99
     assert codec.fidelity["recall_at_1"] == 1
+    assert (codec.axes.amax(dim=1) == codec.axes.abs().amax(dim=1)).all()  # of two opposite axes always the same
 
 
 def test_a_sum_of_codes_is_the_code_of_the_sum(vectors):
