@@ -105,16 +105,19 @@ def _compiler() -> Finding:
 def _cuda() -> Finding:
     import torch
 
+    from langfield.errors import EnvironmentProblem
+    from langfield.raster import cuda_build, cuda_launch
+
+    compiler = cuda_build.nvcc()
     if not torch.cuda.is_available():
-        return Finding("CUDA", "optional", "no GPU seen by torch; everything runs on the CPU")
-    lacking = [n for n, there in (("nvcc", shutil.which("nvcc")), ("pycuda", _importable("pycuda"))) if not there]
-    if lacking:
-        return Finding("CUDA", "missing", f"{' and '.join(lacking)} not found", "pip install 'langfield[cuda]'")
-    return Finding("CUDA", "ok", torch.cuda.get_device_name())
-
-
-def _importable(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+        beside = f"; nvcc {cuda_build.version(compiler)} is here" if compiler else ""
+        return Finding("CUDA", "optional", f"no GPU seen by torch; everything runs on the CPU{beside}")
+    try:
+        cuda_launch.require_driver()
+        arch = cuda_build.architecture(torch.cuda.get_device_capability(), cuda_launch.require_nvcc())
+    except EnvironmentProblem as problem:
+        return Finding("CUDA", "missing", problem.what, problem.remedy or "")
+    return Finding("CUDA", "ok", f"{torch.cuda.get_device_name()}, {arch}, nvcc {cuda_build.version(str(compiler))}")
 
 
 def _ffmpeg() -> Finding:

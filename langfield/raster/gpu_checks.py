@@ -21,8 +21,9 @@ from langfield.raster import cuda_build, cuda_launch, gpu_bench
 from langfield.raster.agreement import CHANNEL_COUNTS, Draw, agree_all, cases, draw_with
 from langfield.raster.bench import random_scene
 from langfield.raster.build import is_whole
+from langfield.raster.contributions import Gate, scatter_segments, splat_codes, splat_scores, top_contributors
 from langfield.raster.gpu_child import picture
-from langfield.raster.screen import rasterize
+from langfield.raster.screen import rasterize, to_screen
 
 SEEDS, PROCESSES, CHURNS = 50, 8, 40
 CHILD_S = 600
@@ -77,6 +78,30 @@ def machine(device: torch.device) -> dict[str, str]:
 def agreement(draws: Mapping[str, Draw], seeds: Iterable[int]) -> dict[str, dict[str, Any]]:
     """Compare backends pairwise on seeded scenes, forward and gradients; see `agreement.agree_all`."""
     return agree_all(draws, cases(seeds))
+
+
+def questions(device: torch.device, n: int = 20_000) -> str:
+    """Scatter, top contributors, codes and scores agree with the CPU's, whose kernels are tested without a GPU."""
+    scene, camera = random_scene(n, 320, 240)
+    answers = []
+    for place in (torch.device("cpu"), device):
+        screen = to_screen(type(scene)(*(t.to(place) for t in scene.tensors())), camera)
+        g = torch.Generator().manual_seed(0)
+        index = torch.randint(0, 64, (n, 3, 4), generator=g).to(place)
+        weight, table = (torch.rand(*shape, generator=g).to(place) for shape in ((n, 3, 4), (3, 64, 2)))
+        segments = torch.randint(-1, 30, (2, 240, 320), generator=g).to(place)
+        answers.append(
+            {
+                "scatter": scatter_segments(screen, segments, Gate(1.0, 0.0)).total,
+                "top contributors": top_contributors(screen, 8)[1],
+                "codes": splat_codes(screen, index[:, 0], weight[:, 0], 64),
+                "scores": splat_scores(screen, index, weight, table),
+            }
+        )
+    off = {k: float((answers[1][k].cpu() - v).norm() / v.norm()) for k, v in answers[0].items()}
+    if not all(value < 1e-3 for value in off.values()):
+        raise CheckFailed(f"relative distance from the CPU's answers: {off}")
+    return "relative distance from the CPU's: " + ", ".join(f"{name} {value:.1e}" for name, value in off.items())
 
 
 def outcome(check: Check, device: torch.device) -> dict[str, Any]:
@@ -179,6 +204,7 @@ def sanitizer(device: torch.device) -> str:
 
 
 CHECKS: dict[str, Check] = {
+    "questions to a view": questions,
     "first CUDA call in backward": first_call_in_backward,
     "another stream, memory changing hands": other_stream,
     "two devices": two_devices,

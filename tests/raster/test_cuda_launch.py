@@ -303,3 +303,18 @@ def test_nothing_imports_pycuda_before_it_is_needed():
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 assert "pycuda" not in ast.unparse(node), path
+
+
+def test_the_doctor_says_what_a_gpu_lacks_and_how_to_get_it(driver, machine, monkeypatch):
+    from langfield.commands import doctor
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 6))
+    monkeypatch.setattr(cuda_build, "version", lambda compiler: "release 13.0")
+    found = doctor._cuda()
+    assert (found.state, found.detail) == ("ok", "A GPU, sm_86, nvcc release 13.0")
+    monkeypatch.setattr(cuda_build, "nvcc", lambda: None)
+    assert doctor._cuda().state == "missing"
+    assert "CUDA toolkit" in doctor._cuda().remedy
+    monkeypatch.setitem(sys.modules, "pycuda.driver", None)
+    assert "langfield[cuda]" in doctor._cuda().remedy

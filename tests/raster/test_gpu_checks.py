@@ -102,7 +102,16 @@ def test_one_device_only_is_said(monkeypatch):
 
 
 def test_the_six_checks_are_there():
-    assert len(CHECKS) == 7  # and the sanitizer
+    assert len(CHECKS) == 8  # and the questions and the sanitizer
+
+
+def test_other_answers_are_found(monkeypatch):
+    assert gpu_checks.questions(CPU, 500).startswith("relative distance from the CPU's: scatter 0.0e+00")
+    once = iter([1.0, 1.01])
+    ask = gpu_checks.splat_codes
+    monkeypatch.setattr(gpu_checks, "splat_codes", lambda *given: ask(*given) * next(once))
+    with pytest.raises(CheckFailed, match=r"'codes': 0\.0(09|1)"):
+        gpu_checks.questions(CPU, 500)
 
 
 def test_the_bench_runs_its_pieces_and_judges_them(monkeypatch):
