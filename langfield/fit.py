@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int16, UInt8
+from jaxtyping import Float, Int16, Shaped, UInt8
 from torch import Tensor
 
 from langfield.artefacts import atomic_path, content_key, file_key
@@ -18,7 +18,9 @@ from langfield.cache import Cache
 from langfield.capture.images import read_picture
 from langfield.capture.types import Camera, Capture, Frame, Points
 from langfield.codec.types import Codec
+from langfield.errors import SettingsError
 from langfield.field.language import LanguageFit, latent_targets
+from langfield.field.lift_solve import Lifted, LiftView, lift
 from langfield.field.photometric import PhotometricFit, psnr, view_order
 from langfield.field.types import Field
 from langfield.raster import rasterize
@@ -68,6 +70,13 @@ def language_view(features: FrameFeatures, codec: Codec, view: TrainingView) -> 
         return LanguageView(torch.from_numpy(ids), codec.encode(vectors))
 
 
+def lift_view(features: FrameFeatures, camera: Camera) -> LiftView:
+    """Take a frame's id maps at the size they were made at, and its embeddings."""
+    segments, vectors = features.load()
+    height, width = segments.ids.shape[1:]
+    return LiftView(camera.resized(width, height), torch.from_numpy(segments.ids), vectors)
+
+
 class FieldFit:
     """The colour stage and the language stage behind one step counter; its state is all that a resume needs.
 
@@ -78,14 +87,25 @@ class FieldFit:
     """
 
     def __init__(self, views: Sequence[TrainingView], points: Points, settings: RunSettings) -> None:
+        if settings.language.mode != "lift" and settings.compress in ("codebook", "identity"):
+            raise SettingsError(
+                f"codes of kind {settings.compress} cannot be trained", "language mode fit", "choose language mode lift"
+            )
         self.views, self.settings = list(views), settings
         self.photometric = PhotometricFit(points, [v.camera for v in views], settings.photometric)
         self.language: LanguageFit | None = None
         self.language_views: list[LanguageView] = []
+        self.lifted: Lifted | None = None
+        self.lift_views: list[LiftView] = []
+        self.codec: Codec | None = None
 
     def teach(self, language_views: Sequence[LanguageView]) -> None:
         """Give the language stage its targets, one per training view and in the same order."""
         self.language_views = list(language_views)
+
+    def teach_lift(self, lift_views: Sequence[LiftView], codec: Codec) -> None:
+        """Give the language stage in mode lift all it needs."""
+        self.lift_views, self.codec = list(lift_views), codec
 
     @property
     def gaussians(self) -> Gaussians:
@@ -93,8 +113,10 @@ class FieldFit:
         return self.photometric.gaussians.detach()
 
     @property
-    def codes(self) -> Float[Tensor, "L N d"] | None:
+    def codes(self) -> Shaped[Tensor, "L N d"] | None:
         """The codes as they are now, None before the language stage."""
+        if self.lifted is not None:
+            return self.lifted.codes
         return self.language.codes.detach() if self.language else None
 
     def step(self, step: int) -> dict[str, float]:
@@ -104,6 +126,9 @@ class FieldFit:
         view = self.views[row]
         if step < colour_steps:
             return self.photometric.step(step, view.camera, view.target())
+        if self.codec is not None:
+            self.lifted = lift(self.gaussians, self.lift_views, self.codec, self.settings.lift)
+            return {"loss": 0.0, "seen": float((self.lifted.reliability > 0).float().mean())}
         self.language = self.language or self._start_language()
         target = self.language_views[row]
         targets, valid = latent_targets(target.ids, target.codes)
@@ -118,19 +143,22 @@ class FieldFit:
         """Give everything a resume needs as tensors and numbers."""
         return {
             "photometric": self.photometric.state(),
-            "language": self.language.state() if self.language else {},
+            "language": vars(self.lifted) if self.lifted else self.language.state() if self.language else {},
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave; the next steps are bit for bit those of an undisturbed run."""
         self.photometric.load_state(state["photometric"])
-        if state["language"]:
+        if "reliability" in state["language"]:
+            self.lifted = Lifted(**state["language"])
+        elif state["language"]:
             self.language = self._start_language()
             self.language.load_state(state["language"])
 
     def field(self, codec: Codec | None, provenance: dict[str, Any]) -> Field:
         """Give the finished field."""
-        return Field(self.gaussians, self.codes, codec, provenance)
+        reliability = self.lifted.reliability if self.lifted else None
+        return Field(self.gaussians, self.codes, codec, provenance, reliability)
 
 
 def mean_psnr(gaussians: Gaussians, views: Sequence[TrainingView]) -> float | None:

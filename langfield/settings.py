@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from langfield.artefacts import content_key, plain
 from langfield.capture.normalize import NormalizeSettings
 from langfield.codec.autoencoder import AutoencoderSettings
+from langfield.codec.codebook import CodebookSettings
 from langfield.field.language import LanguageSettings
+from langfield.field.lift_solve import LiftSettings
 from langfield.field.photometric import PhotometricSettings
 from langfield.segment.types import SegmentSettings
 
@@ -36,12 +38,20 @@ class RunSettings:
     """How pictures are brought to upright pinhole form."""
     segment: SegmentSettings = field(default_factory=SegmentSettings)
     """How masks are made."""
+    compress: Literal["autoencoder", "codebook", "pca", "identity"] = "autoencoder"
+    """What makes codes of embeddings; codebook and identity need --language.mode lift."""
     codec: AutoencoderSettings = field(default_factory=AutoencoderSettings)
     """The per-scene autoencoder."""
+    codebook: CodebookSettings = field(default_factory=CodebookSettings)
+    """The per-scene codebook."""
+    pca_width: int = 32
+    """Numbers a code of the pca."""
     photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
     """The colour stage."""
     language: LanguageSettings = field(default_factory=LanguageSettings)
     """The language stage."""
+    lift: LiftSettings = field(default_factory=LiftSettings)
+    """The language stage in mode lift."""
     cache_dir: Path | None = None
     """Where stage artefacts are shared between runs; the user's cache folder by default."""
     redo: tuple[str, ...] = ()
@@ -50,7 +60,7 @@ class RunSettings:
     @property
     def total_steps(self) -> int:
         """Training steps of the colour and language stages together."""
-        return self.photometric.steps + self.language.steps
+        return self.photometric.steps + (1 if self.language.mode == "lift" else self.language.steps)
 
     def result_settings(self) -> dict[str, Any]:
         """Give what decides a run's result as JSON data (not where caches lie)."""

@@ -23,7 +23,7 @@ from langfield.capture.images import read_picture
 from langfield.capture.key import capture_key
 from langfield.capture.normalize import normalize_capture
 from langfield.capture.types import Capture, Frame
-from langfield.codec import fit_autoencoder, load_codec
+from langfield.codec import Identity, fit_autoencoder, fit_codebook, fit_pca, load_codec
 from langfield.codec.types import Codec
 from langfield.errors import FormatError
 from langfield.progress import say, track
@@ -129,8 +129,11 @@ def _announce(todo: list[T], label: str, total: int) -> Iterator[T]:
 
 
 def make_codec(features: Sequence[FrameFeatures], settings: RunSettings, cache: Cache) -> Codec:
-    """Fit the per-scene autoencoder on the embeddings of all training views, or read it back."""
-    key = content_key("codec", VERSIONS["codec"], [f.embeddings.stem for f in features], settings.codec)
+    """Fit the scene's codec to the embeddings of all training views, or read it back."""
+    known = {"codebook": settings.codebook, "pca": settings.pca_width, "identity": None}
+    # the autoencoder is named by its settings alone, as in caches written before there were others
+    how = (settings.compress, known[settings.compress]) if settings.compress in known else settings.codec
+    key = content_key("codec", VERSIONS["codec"], [f.embeddings.stem for f in features], how)
     path = cache.path("codec", key, ".safetensors")
     if cache.has("codec", path):
         say("codec: cached")
@@ -139,7 +142,17 @@ def make_codec(features: Sequence[FrameFeatures], settings: RunSettings, cache: 
     if len(vectors) < 2:
         raise FormatError("no masks were found in any view", None, "try another segmenter or larger pictures")
     unfinished = cache.path("codec", key, ".fitting.safetensors")
-    codec = fit_autoencoder(vectors, settings.codec, unfinished)
+    codec = _fit_codec(vectors, settings, unfinished)
     write_tensors(path, codec.tensors(), codec.about())
     unfinished.unlink(missing_ok=True)
     return codec
+
+
+def _fit_codec(vectors: Float[Tensor, "M D"], settings: RunSettings, unfinished: Path) -> Codec:
+    if settings.compress == "codebook":
+        return fit_codebook(vectors, settings.codebook)
+    if settings.compress == "pca":
+        return fit_pca(vectors, settings.pca_width)
+    if settings.compress == "identity":
+        return Identity(vectors.shape[1])
+    return fit_autoencoder(vectors, settings.codec, unfinished)

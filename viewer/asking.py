@@ -21,6 +21,7 @@ from langfield.query.gaussians import (
 )
 from langfield.query.image import language_of
 from langfield.query.relevancy import NEUTRAL, check_text, encode_phrases
+from langfield.query.similarity import Similarity
 from langfield.raster.types import Gaussians
 from langfield.suite.types import TextEncoder
 from langfield.viewer.cameras import in_camera
@@ -73,7 +74,7 @@ class Asker:
     def __init__(self, field: Field, load_encoder: Callable[[], TextEncoder]) -> None:
         self._field, self._load = field, load_encoder
         self._encoder: TextEncoder | None = None
-        self._decoded: DecodedCodes | None = None
+        self._decoded: DecodedCodes | Similarity | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -90,7 +91,8 @@ class Asker:
         text = check_text(text)
         self._encoder = self._encoder or self._load()
         phrases = encode_phrases(self._encoder, [text], codec.dim)
-        self._decoded = self._decoded or DecodedCodes(codes, codec)
+        if self._decoded is None:
+            self._decoded = Similarity(self._field) if codec.linear else DecodedCodes(codes, codec)
         scores = self._decoded.relevancy(phrases)[0].numpy()
         places = tuple(find_place(self._field.gaussians, level) for level in scores)
         image = str(self._field.provenance.get("image_encoder", "unknown"))

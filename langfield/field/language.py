@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int16
@@ -27,8 +27,10 @@ ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True)
 class LanguageSettings:
-    """How the codes are fitted."""
+    """How the codes are found."""
 
+    mode: Literal["fit", "lift"] = "fit"
+    """fit: trained as LangSplat does; lift: in closed form, in one pass over the views."""
     steps: int = 300
     """Steps in all, one view each; the learning rate falls to a tenth over them."""
     gather_steps: int = 60

@@ -5,17 +5,21 @@ Vectors are given batch by batch: a million Gaussians times 512 numbers times th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Int16, Int64, Shaped
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
+from langfield.capture.types import Camera
 from langfield.codec.types import Codec
 from langfield.errors import FormatError, SettingsError
-from langfield.field.lift import COLUMN_BITS, MAX_GAUSSIANS, SEGMENT_BITS, Sums
+from langfield.field.lift import COLUMN_BITS, MAX_GAUSSIANS, SEGMENT_BITS, Sums, look, merge
+from langfield.progress import track
+from langfield.raster import Gate, Gaussians
+from langfield.raster.threads import kernels_only
 
 PAIRS_AT_ONCE = 2**18
 ROWS_AT_ONCE = 2**14
@@ -37,6 +41,16 @@ class LiftSettings:
     """Distances between unit vectors below this count as this: nearer votes are no better ones."""
     subspace: int = 64
     """Votes are compared along this many principal axes of the scene's embeddings."""
+
+
+@dataclass(frozen=True)
+class LiftView:
+    """What one view brings."""
+
+    camera: Camera
+    ids: Int16[Tensor, "L H W"]
+    """Row into `vectors` per level and pixel, -1 where there is no mask."""
+    vectors: Float[Tensor, "M D"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,33 @@ def segments_of(vectors: Sequence[Float[Tensor, "M D"]] | Mapping[int, Float[Ten
         first[view] = at
         at += len(table)
     return Segments(first, normalize(torch.cat([t.float() for t in tables.values()]), dim=-1))
+
+
+def lift(gaussians: Gaussians, views: Sequence[LiftView], codec: Codec, settings: LiftSettings) -> Lifted:
+    """Give Gaussians the codes of what views show: one pass over the views, nothing trained.
+
+    Args:
+        gaussians: N Gaussians.
+        views: at most 65536, all with the same levels.
+        codec: what makes codes of vectors.
+        settings: how.
+
+    Raises:
+        SettingsError: a setting is out of range.
+        FormatError: there is no view, or id maps do not fit their camera.
+    """
+    check_lift(settings)
+    segments = segments_of([v.vectors for v in views])
+    with kernels_only():
+        sums = sum_views(gaussians, views, settings)
+    return lift_codes(sums, segments, codec, len(gaussians), settings, len(views[0].ids))
+
+
+def sum_views(gaussians: Gaussians, views: Iterable[LiftView], settings: LiftSettings) -> Sums:
+    """Give what all views say together, numbered in their order."""
+    gate = Gate(settings.coverage, settings.floor)
+    numbered = enumerate(track(list(views), "lift"))
+    return merge([look(gaussians, v.camera, v.ids, number, gate) for number, v in numbered])
 
 
 @torch.no_grad()

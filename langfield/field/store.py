@@ -16,9 +16,11 @@ from langfield.field.types import Field
 from langfield.raster.types import Gaussians
 
 FORMAT = "langfield field"
-VERSION = 1
+VERSION = 2
+"""Version 1 has codes of floats only; it is still written for those, so that older programs read them."""
 FIELD_FILE = "field.safetensors"
 CODEC_FILE = "codec.safetensors"
+LANGUAGE_PARTS = ("codes", "reliability")
 GAUSSIAN_PARTS = ("means", "quats", "log_scales", "logit_opacities", "sh")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -34,9 +36,14 @@ def save_field(folder: Path, field: Field) -> None:
         write_tensors(folder / CODEC_FILE, field.codec.tensors(), field.codec.about())
         codec_key = file_key(folder / CODEC_FILE)
     tensors = {name: getattr(field.gaussians, name) for name in GAUSSIAN_PARTS}
-    if field.codes is not None:
-        tensors["codes"] = field.codes
-    about = {"format": FORMAT, "version": VERSION, "codec_sha256": codec_key, "provenance": field.provenance}
+    tensors |= {name: t for name in LANGUAGE_PARTS if (t := getattr(field, name)) is not None}
+    is_old = field.reliability is None and (field.codes is None or field.codes.dtype in FLOATS)
+    about = {
+        "format": FORMAT,
+        "version": 1 if is_old else VERSION,
+        "codec_sha256": codec_key,
+        "provenance": field.provenance,
+    }
     write_tensors(folder / FIELD_FILE, tensors, about)
 
 
@@ -61,7 +68,10 @@ def load_field(folder: Path) -> Field:
     codec = _codec(folder, about.get("codec_sha256"))
     if codes is not None:
         _check_codes(codes, len(gaussians), codec, path)
-    return Field(gaussians, codes, codec, provenance)
+    reliability = tensors.get("reliability")
+    if reliability is not None:
+        _check_reliability(reliability, codes, path)
+    return Field(gaussians, codes, codec, provenance, reliability)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Any]:
@@ -72,7 +82,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Any]:
 
 
 def _gaussians(tensors: dict[str, Tensor], path: Path) -> Gaussians:
-    known = {*GAUSSIAN_PARTS, "codes"}
+    known = {*GAUSSIAN_PARTS, *LANGUAGE_PARTS}
     if not set(GAUSSIAN_PARTS) <= set(tensors) <= known:
         odd = sorted(set(tensors) ^ set(GAUSSIAN_PARTS))
         raise FormatError("field has missing or unknown tensors", f"{path}: {', '.join(odd)[:80]}")
@@ -104,10 +114,23 @@ def _codec(folder: Path, key: object) -> Codec | None:
 def _check_codes(codes: Tensor, n: int, codec: Codec | None, path: Path) -> None:
     if codec is None:
         raise FormatError("field has codes but names no codec", path, "run the language stage again")
-    fits = codes.ndim == 3 and codes.shape[0] >= 1 and codes.shape[1:] == (n, codec.width) and codes.dtype in FLOATS
-    if not fits or not torch.isfinite(codes).all():
+    shape = codes.ndim == 3 and codes.shape[0] >= 1 and codes.shape[1:] == (n, codec.width)
+    sparse = codec.kind == "codebook"
+    if not shape or (codes.dtype != torch.int16 if sparse else codes.dtype not in FLOATS) or not _is_finite(codes):
         raise FormatError(
-            f"codes are not finite floats of shape (levels, {n}, {codec.width})",
+            f"codes are not {'int16 words' if sparse else 'finite floats'} of shape (levels, {n}, {codec.width})",
             f"{path}: {tuple(codes.shape)}, {codes.dtype}",
             "run the language stage again",
         )
+
+
+def _check_reliability(reliability: Tensor, codes: Tensor | None, path: Path) -> None:
+    fits = codes is not None and reliability.shape == codes.shape[:2] and reliability.dtype in FLOATS
+    if not fits or not _is_finite(reliability):
+        found = f"{path}: {tuple(reliability.shape)}, {reliability.dtype}"
+        raise FormatError("reliability is not a finite float per code", found, "run the language stage again")
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Tell so in bounded memory."""
+    return all(bool(torch.isfinite(part).all()) for part in tensor.flatten().split(2**24))

@@ -80,6 +80,8 @@ class LangsplatModel(Model):
     def get_outputs_for_camera(self, camera: Cameras, obb_box: Any = None) -> dict[str, Tensor]:  # noqa: ARG002
         """Draw one camera: rgb, depth, accumulation, and the latents of each level as colours."""
         codes = self.codes
+        if codes is not None:  # codes of words are no colours; of wide ones the first three numbers are
+            codes = codes[..., :3].to(self.gaussians.means) if codes.is_floating_point() else None
         flat = None if codes is None else codes.permute(1, 0, 2).flatten(1)
         view = rasterize(self.gaussians, our_camera(camera), flat)
         if view.colour is None:

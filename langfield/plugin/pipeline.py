@@ -15,7 +15,7 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineC
 from langfield.artefacts import read_tensors
 from langfield.cache import open_cache
 from langfield.codec.types import Codec
-from langfield.fit import FieldFit, geometry_path, language_view, load_state, mean_psnr, save_state
+from langfield.fit import FieldFit, geometry_path, language_view, lift_view, load_state, mean_psnr, save_state
 from langfield.plugin.datamanager import LangsplatDataManager
 from langfield.plugin.model import LangsplatModel
 from langfield.run import write_results
@@ -69,8 +69,11 @@ class LangsplatPipeline(VanillaPipeline):
         with self._timed("codec"):
             self.codec = make_codec(self.features, settings, self.cache)
         fit = FieldFit(self._parser.training_views, self._parser.capture.points, settings)
-        pairs = zip(self.features, self._parser.training_views, strict=True)
-        fit.teach([language_view(f, self.codec, view) for f, view in pairs])
+        if settings.language.mode == "lift":
+            fit.teach_lift([lift_view(f, x.camera) for f, x in zip(self.features, frames, strict=True)], self.codec)
+        else:
+            pairs = zip(self.features, self._parser.training_views, strict=True)
+            fit.teach([language_view(f, self.codec, view) for f, view in pairs])
         self.model.attach(fit)
 
     @contextmanager

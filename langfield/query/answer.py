@@ -26,8 +26,7 @@ from langfield.query.image import (
     find_peak,
     language_of,
     mean_filter,
-    relevancy_of_latents,
-    render_latents,
+    relevancy_view,
 )
 from langfield.query.relevancy import CANONICALS, NEUTRAL, Phrases, encode_phrases
 from langfield.raster.types import View
@@ -114,7 +113,7 @@ def ask(
 ) -> Answer:
     """Search a field's views for a phrase and answer with the best one.
 
-    The search blends relevancies of Gaussians; the answer decodes the blended codes of the view and level it found.
+    The search blends relevancies of Gaussians; the answer is drawn anew in the view and level it found.
 
     Args:
         field: a field with a language part.
@@ -131,8 +130,8 @@ def ask(
     scores = gaussian_relevancy(field, phrases)[0]
     name, level = _best_view(field, views, scores, settings)
     camera = _fit_side(views[name], settings.answer_side_px)
-    latents, view = render_latents(field, camera, colour=True)
-    raw = relevancy_of_latents(latents[level], codec, phrases)[0].cpu().numpy()
+    maps, view = relevancy_view(field, camera, phrases, level, colour=True)
+    raw = maps[0, 0].cpu().numpy()
     filtered = mean_filter(raw)
     peak = replace(find_peak(filtered[None]), level=level)
     mask = _part_at(cut_mask(raw, filtered), peak)

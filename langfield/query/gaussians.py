@@ -15,6 +15,7 @@ from langfield.field.language import unit_codes
 from langfield.field.types import Field
 from langfield.query.image import language_of, relevancy_of_latents
 from langfield.query.relevancy import Phrases
+from langfield.query.similarity import Similarity
 from langfield.raster.types import Gaussians
 
 RANGE_SHARE = 0.7
@@ -38,6 +39,8 @@ class Selection:
 def gaussian_relevancy(field: Field, phrases: Phrases) -> Float[Tensor, "Q L N"]:
     """Give the relevancy of every Gaussian, per phrase and level; 0.5 where no view has shown it."""
     codes, codec = language_of(field)
+    if codec.linear:
+        return Similarity(field).relevancy(phrases)
     return relevancy_of_latents(unit_codes(codes.float()), codec, phrases)
 
 

@@ -17,6 +17,7 @@ from langfield.errors import QueryError
 from langfield.field.language import unit_codes
 from langfield.field.types import Field
 from langfield.query.relevancy import NEUTRAL, Phrases, relevancy
+from langfield.query.similarity import similar_view
 from langfield.raster.types import RasterOptions, View
 
 FILTER_PX = 30
@@ -89,8 +90,32 @@ def relevancy_of_latents(latents: Float[Tensor, "*B d"], codec: Codec, phrases: 
 
 def relevancy_maps(field: Field, camera: Camera, phrases: Phrases) -> Float[Tensor, "Q L H W"]:
     """Give the relevancy of every pixel, per phrase and level, as seen through a camera."""
-    latents, _ = render_latents(field, camera)
-    return relevancy_of_latents(latents, language_of(field)[1], phrases)
+    return relevancy_view(field, camera, phrases)[0]
+
+
+def relevancy_view(
+    field: Field, camera: Camera, phrases: Phrases, level: int | None = None, colour: bool = False
+) -> tuple[Float[Tensor, "Q L H W"], View]:
+    """Give the relevancy of every pixel, per phrase and level, and the view it was drawn with.
+
+    Where the codec is linear nothing is decoded (`langfield.query.similarity`); else blended codes are.
+
+    Args:
+        field: one with a language part.
+        camera: where it is seen from.
+        phrases: what is asked.
+        level: only this one; None for all.
+        colour: draw the picture too.
+
+    Raises:
+        QueryError: the field has no language part.
+    """
+    _, codec = language_of(field)
+    if codec.linear:
+        return similar_view(field, camera, phrases, level, colour)
+    latents, view = render_latents(field, camera, colour)
+    latents = latents if level is None else latents[level : level + 1]
+    return relevancy_of_latents(latents, codec, phrases), view
 
 
 @torch.no_grad()

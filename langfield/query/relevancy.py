@@ -46,9 +46,13 @@ def relevancy(
         positives: unit vectors of the phrases.
         canonicals: unit vectors of the canonical phrases.
     """
-    wanted = (vectors @ positives.T.to(vectors)).movedim(-1, 0)  # Q *B
-    nearest_canonical = (vectors @ canonicals.T.to(vectors)).amax(dim=-1)  # *B
-    return torch.sigmoid(TEMPERATURE * (wanted - nearest_canonical))
+    return relevancy_from(vectors @ positives.T.to(vectors), vectors @ canonicals.T.to(vectors))
+
+
+def relevancy_from(wanted: Float[Tensor, "*B Q"], canonical: Float[Tensor, "*B K"]) -> Float[Tensor, " Q *B"]:
+    """Give the relevancy that follows from inner products with phrases and with canonical phrases."""
+    nearest_canonical = canonical.amax(dim=-1)  # *B
+    return torch.sigmoid(TEMPERATURE * (wanted.movedim(-1, 0) - nearest_canonical))
 
 
 def check_text(text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from langfield.artefacts import read_tensors, write_tensors
-from langfield.codec import Identity
+from langfield.codec import Identity, fit_codebook
 from langfield.errors import FormatError, StorageError
 from langfield.field.store import load_field, save_field
 from langfield.field.types import Field
@@ -88,7 +88,7 @@ def test_crafted_tensors(folder, name):
     ("change", "message"),
     [
         ({"format": "other"}, "not a langfield field"),
-        ({"version": 2}, "update langfield"),
+        ({"version": 3}, "update langfield"),
         ({"version": "1"}, "update langfield"),
         ({"provenance": 3}, "no provenance"),
         ({"codec_sha256": None}, "names no codec"),
@@ -120,3 +120,33 @@ def test_write_to_a_place_that_is_a_file(tmp_path):
     (tmp_path / "run").write_text("in the way")
     with pytest.raises(StorageError):
         save_field(tmp_path / "run", Field(blob_gaussians(), None, None, {}))
+
+
+def test_words_and_reliability_come_back_and_old_files_stay_old(tmp_path, folder):
+    assert read_tensors(folder / "field.safetensors")[1]["version"] == 1
+    gaussians = blob_gaussians()
+    codec = fit_codebook(torch.randn(40, 16, generator=torch.Generator().manual_seed(0)))
+    codes = codec.encode(torch.randn(3 * len(gaussians), 16)).unflatten(0, (3, len(gaussians)))
+    lifted = Field(gaussians, codes, codec, {}, torch.rand(3, len(gaussians)))
+    save_field(tmp_path / "lifted", lifted)
+    assert read_tensors(tmp_path / "lifted" / "field.safetensors")[1]["version"] == 2
+    found = load_field(tmp_path / "lifted")
+    assert found.codes is not None
+    assert found.reliability is not None
+    assert torch.equal(found.codes, codes)
+    assert torch.equal(found.reliability, lifted.reliability)
+
+
+@pytest.mark.parametrize("wrong", ["codes", "reliability", "unfinite"])
+def test_words_and_reliability_are_checked(tmp_path, wrong):
+    n = len(gaussians := blob_gaussians())
+    codec = fit_codebook(torch.randn(40, 16, generator=torch.Generator().manual_seed(0)))
+    parts = {"codes": torch.zeros(3, n, codec.width, dtype=torch.int16), "reliability": torch.rand(3, n)}
+    parts |= {
+        "codes": {"codes": torch.zeros(3, n, codec.width)},
+        "reliability": {"reliability": torch.rand(2, n)},
+        "unfinite": {"reliability": torch.full((3, n), torch.nan)},
+    }[wrong]
+    save_field(tmp_path, Field(gaussians, parts["codes"], codec, {}, parts["reliability"]))
+    with pytest.raises(FormatError, match="int16 words" if wrong == "codes" else "reliability is not"):
+        load_field(tmp_path)

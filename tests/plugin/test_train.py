@@ -12,6 +12,7 @@ from langfield.artefacts import read_json
 from langfield.errors import FormatError
 from langfield.evaluate.labels import read_labels
 from langfield.evaluate.sources import score_field
+from langfield.field.language import LanguageSettings
 from langfield.query.answer import ask
 from langfield.run import open_run
 from tests.plugin.driving import tiny_config, train
@@ -61,6 +62,29 @@ def test_localisation_of_the_balls(trained: tuple[Path, Path]):
     assert np.mean([s.hit for s in scores]) > 0.8
 
 
+def test_lifted_codes_find_the_balls(trained: tuple[Path, Path]):
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    scene, first = trained
+    folder = train(tiny_config(scene, scene.parent, language=LanguageSettings(mode="lift"), compress="codebook"))
+    run = open_run(folder)
+    assert torch.equal(run.field.gaussians.means, open_run(first).field.gaussians.means)
+    assert run.field.reliability is not None
+    scores = score_field(run.field, run.frames, read_labels(scene / "label", run.frames), run.text_encoder())
+    assert np.mean([s.hit for s in scores]) > 0.8
+    answer = ask(run.field, run.views, run.text_encoder(), "red ball")
+    assert answer.verdict == "found"
+    _, pipeline, _, step = eval_setup(folder / "config.yml")
+    assert step == 60
+    assert pipeline.get_average_eval_image_metrics() is not None
+
+
+def test_words_cannot_be_trained(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        train(tiny_config(write_tiny_scene(tmp_path / SCENE), tmp_path, compress="codebook"))
+    assert "choose language mode lift" in capfd.readouterr().err
+
+
 def test_nerfstudio_loads_the_run_safely(trained: tuple[Path, Path]):
     from nerfstudio.utils.eval_utils import eval_setup
 
@@ -87,8 +111,6 @@ def test_the_same_command_again_uses_what_is_there(trained: tuple[Path, Path], c
 
 def open_settings(run: Path):
     """The run's language settings with another rate: only the language stage has to run again."""
-    from langfield.field.language import LanguageSettings
-
     data = json.loads((run / "manifest.json").read_text())["settings"]["language"]
     return LanguageSettings(**{**data, "lr": 0.01})
 
