@@ -134,6 +134,7 @@ def test_words_and_reliability_come_back_and_old_files_stay_old(tmp_path, folder
     assert found.codes is not None
     assert found.reliability is not None
     assert torch.equal(found.codes, codes)
+    assert lifted.reliability is not None
     assert torch.equal(found.reliability, lifted.reliability)
 
 
