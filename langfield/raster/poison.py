@@ -17,6 +17,8 @@ from langfield.raster.types import Gaussians
 
 BROKEN = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-42, -1e-45)
 EXTREME = (3.4e38, -3.4e38, 1e30, -1e30, 1e19, 9e9, -9e9, 1e-19, 1e-38, 88.8, -88.8, 44.0, 1 / 255, 16.0)
+CROWD = 6000
+"""Gaussians of a crowd, at least."""
 Parts = dict[str, Tensor]
 Edit = Callable[[Parts, Camera, torch.Generator], None]
 
@@ -44,6 +46,22 @@ def poisoned(seed: int) -> Case:
     channels = parts.pop("channels")
     free = torch.zeros(height, width, dtype=torch.bool)
     return Case(f"poison {seed}", Gaussians(**parts), camera, channels, weights, free)
+
+
+def poisoned_crowd(seed: int) -> Case:
+    """Give one kind of poison among so many Gaussians and pixels that the kernels do use several threads."""
+    kinds = len(EDITS) + 1
+    parts = [poisoned(kinds * i + seed % kinds).gaussians for i in range(400)]
+    parts = [part for part in parts if part.sh.shape[1] == 16]
+    tensors = [torch.cat(t) for t in zip(*(part.tensors() for part in parts), strict=True)]
+    repeat = 1 + CROWD // len(tensors[0])
+    scene = Gaussians(*(t.repeat(repeat, *[1] * (t.dim() - 1)) for t in tensors))
+    g = torch.Generator().manual_seed(seed)
+    height, width = 110, 150
+    shapes = {"alpha": (), "depth": (), "colour": (3,), "channels": (5,)}
+    weights = {name: torch.randn(height, width, *shape, generator=g) for name, shape in shapes.items()}
+    channels, nowhere = torch.randn(len(scene), 5, generator=g), torch.zeros(height, width, dtype=torch.bool)
+    return Case(f"crowd {seed}", scene, _camera(width, height, 1.0), channels, weights, nowhere)
 
 
 def survive(draw: Draw, seeds: Iterable[int]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 
 from langfield.raster import Gaussians, rasterize
 from langfield.raster.agreement import Case, Drawn, draw_by, draw_with
-from langfield.raster.poison import EDITS, poisoned, survive
+from langfield.raster.poison import EDITS, poisoned, poisoned_crowd, survive
 from langfield.raster.threads import kernel_threads
 from tests.series import cases
 
@@ -70,7 +70,7 @@ def test_one_gaussian_too_far_or_too_bright_leaves_the_others_gradients_alone():
 
 @pytest.mark.parametrize("seed", [1, 4, 8])
 def test_any_number_of_threads_gives_the_same_bits(seed):
-    case = poisoned_and_large(seed)
+    case = poisoned_crowd(seed)
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3, 5):
@@ -82,18 +82,3 @@ def test_any_number_of_threads_gives_the_same_bits(seed):
     for other in found[1:]:
         for one, twin in ((found[0].outputs, other.outputs), (found[0].gradients, other.gradients)):
             assert [name for name in one if not one[name].equal(twin[name])] == []
-
-
-def poisoned_and_large(seed: int) -> Case:
-    """Give so many poisoned Gaussians and pixels that the kernels do use several threads."""
-    parts = [poisoned(KINDS * i + seed % KINDS) for i in range(400)]
-    degree_3 = [p for p in parts if p.gaussians.sh.shape[1] == 16]
-    scene = Gaussians(*(torch.cat(t) for t in zip(*(p.gaussians.tensors() for p in degree_3), strict=True)))
-    repeat = 1 + 6000 // len(scene)
-    scene = Gaussians(*(t.repeat(repeat, *[1] * (t.dim() - 1)) for t in scene.tensors()))
-    g = torch.Generator().manual_seed(seed)
-    height, width = 110, 150
-    shapes = {"alpha": (), "depth": (), "colour": (3,), "channels": (5,)}
-    weights = {name: torch.randn(height, width, *shape, generator=g) for name, shape in shapes.items()}
-    channels, nowhere = torch.randn(len(scene), 5, generator=g), torch.zeros(height, width, dtype=torch.bool)
-    return Case("large", scene, parts[0].camera.resized(width, height), channels, weights, nowhere)
