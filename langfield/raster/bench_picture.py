@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from langfield.artefacts import atomic_path
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 460, 70, 50, 24, 56
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 460, 76, 50, 44, 56
 INK, GRID, FORWARD, BACKWARD = (40, 44, 52), (222, 226, 232), (0, 110, 170), (200, 90, 20)
 
 
