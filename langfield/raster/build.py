@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import os
 import shutil
 import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import platformdirs
@@ -23,7 +26,6 @@ FLAGS = (
     "-fopenmp-simd",
     "-pthread",
     "-fPIC",
-    "-shared",
     "-fno-math-errno",
     "-ffp-contract=fast",
 )
@@ -73,9 +75,12 @@ def build(cxx: str, target: Path) -> None:
         EnvironmentProblem: the compiler failed; its last words are in the message.
         StorageError: the cache cannot be written.
     """
-    sources = [str(path) for path in sorted(source_folder().glob("cpu_*.cpp"))]
-    with atomic_path(target) as temporary:
-        _run(cxx, *FLAGS, *sources, "-o", str(temporary))
+    sources = sorted(source_folder().glob("cpu_*.cpp"))
+    with tempfile.TemporaryDirectory() as folder, atomic_path(target) as temporary:
+        objects = [str(Path(folder) / f"{path.stem}.o") for path in sources]
+        with ThreadPoolExecutor(os.cpu_count()) as workers:
+            list(workers.map(lambda path, to: _run(cxx, *FLAGS, "-c", str(path), "-o", to), sources, objects))
+        _run(cxx, *FLAGS, "-shared", *objects, "-o", str(temporary))
         seal(temporary)
 
 
