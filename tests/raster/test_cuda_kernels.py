@@ -110,7 +110,7 @@ def test_order_of_threads_does_not_change_a_bit_of_the_picture():
 
 
 def test_no_race_and_no_access_outside():
-    scene, cam, chans = gaussians(200, 7, size=-2.5), camera(37, 19), channels(200, 21, 7)
+    scene, cam, chans = gaussians(300, 7, size=-2.0), camera(20, 19), channels(300, 21, 7)
     checked = draw_with_gradients(scene, cam, chans, draw=drawer(emulated(seed=3, checked=True)))
     agree(draw_emulated(scene, cam, chans).grads["means"], checked.grads["means"], "means")
 
@@ -192,6 +192,6 @@ def test_every_channel_is_in_one_chunk_and_every_kernel_exists():
         assert covered == list(range(many))
 
 
-def test_operators_know_the_gpu_and_a_launch_takes_what_the_kernel_does():
+def test_operators_know_the_gpu():
     for name in ("project", "project_backward", "bin_tiles", "blend", "blend_backward"):
         assert torch._C._dispatch_has_kernel_for_dispatch_key(f"langfield::{name}", "CUDA"), name
