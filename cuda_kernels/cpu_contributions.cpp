@@ -13,13 +13,13 @@ using namespace langfield;
 namespace {
 
 constexpr int MOST_PAIRS = 64, MOST_TOP = 32;      // as in contributions.py
-constexpr int ATOMS = 1024, STRIDE = VECTORS + 1;  // atoms a tile's buffer holds; odd, so that rows spread over the cache
+constexpr int ATOMS = 1024, STRIDE = BLOCKS + 1;  // atoms a tile's buffer holds; odd, so that rows spread over the cache
 
 // ---- The k largest weights of each pixel.
 
 struct Top {
   int k;
-  F8 least[VECTORS];  // the smallest weight kept
+  F8 least[BLOCKS];  // the smallest weight kept
   float weight[PIXELS][MOST_TOP];
   int32_t id[PIXELS][MOST_TOP], now;
   void clear() {
@@ -50,7 +50,7 @@ struct Channels {
   int64_t C;
   int c0, many, groups;
   float f[MOST];
-  F8 sum[MOST][VECTORS];
+  F8 sum[MOST][BLOCKS];
   void enter(int, int32_t i) { std::memcpy(f, values + i * C + c0, many * sizeof(float)); }
   void leave(int) {}
   void at(int p, F8 w, F8) {
@@ -107,7 +107,7 @@ struct CodesBackward : Codes {
 // Call copy(buffer, picture) for each number of a tile's buffer and its place in the picture [H, W, A], null outside.
 template <typename Picture, typename Copy>
 void each_atom(const Walk& w, int tile, F8* rows, Picture* picture, int64_t A, int a0, int a1, const Copy& copy) {
-  for (int v = 0; v < VECTORS; v++)
+  for (int v = 0; v < BLOCKS; v++)
     for (int l = 0; l < LANES; l++) {
       const int64_t at = place(w, tile, v * LANES + l);
       float* buffer = reinterpret_cast<float*>(rows + v) + l;

@@ -43,7 +43,7 @@ struct Scatter {
   float* slot_total;
 
   std::vector<Part> parts = {};
-  int first[VECTORS + 1] = {};
+  int first[BLOCKS + 1] = {};
   std::vector<Local> locals = {}, whole = {};
   std::vector<char> met = {};
   std::vector<int> list = {};  // locals the present Gaussian met
@@ -60,7 +60,7 @@ struct Scatter {
     int32_t ids[MOST_LEVELS][PIXELS];
     bool split[MOST_LEVELS];
     for (int level = 0; level < levels; level++) split[level] = read(level, at, ids[level]);
-    for (int v = 0; v < VECTORS; v++) {
+    for (int v = 0; v < BLOCKS; v++) {
       first[v] = int(parts.size());
       for (int level = 0; level < levels; level++)
         for (int l = 0; split[level] && l < LANES; l++) {
@@ -68,7 +68,7 @@ struct Scatter {
           if (id >= 0) part_of(first[v], local_of(level, id)).lanes[l] = -1;
         }
     }
-    first[VECTORS] = int(parts.size());
+    first[BLOCKS] = int(parts.size());
     met.assign(locals.size(), 0);
     std::fill(sums.get(), sums.get() + 2 * locals.size(), F8{});
   }

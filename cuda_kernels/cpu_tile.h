@@ -9,7 +9,7 @@
 #include <immintrin.h>
 #endif
 
-#include "cpu_walk.h"
+#include "gaussian_math.cuh"
 
 // One vector from the lanes of two: 0 to 7 are x's, 8 to 15 are y's.
 #ifdef __clang__
@@ -19,6 +19,22 @@
 #endif
 
 namespace langfield {
+
+constexpr int LANES = 8, PIXELS = TILE * TILE;
+constexpr int BASE = 4;  // colour and depth
+
+typedef float F8 __attribute__((vector_size(32)));
+typedef int32_t I8 __attribute__((vector_size(32)));
+
+inline F8 all(float x) { return F8{x, x, x, x, x, x, x, x}; }
+inline F8 pick(I8 mask, F8 yes, F8 no) { return mask ? yes : no; }
+inline F8 keep(I8 mask, F8 x) { return (F8)(mask & (I8)x); }
+inline float sum(F8 x) { return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])); }
+
+struct Packed {  // one Gaussian in one cache line
+  float mx, my, a, b, c, opacity, reach, half_rows, inv_rows2, feature[BASE];
+  float slope, wide2, lift;  // b / a, 2 reach / a, log2 of the opacity
+};
 
 constexpr int BLOCKS = PIXELS / LANES;
 constexpr int GEOMETRY = 8;  // gradients of an entry by mean2d 2, conic 3, opacity 1; two more to fill a vector
@@ -84,7 +100,9 @@ inline Place place_of(int p) { return {(p >> 3 & 1) * 8 + (p & 1) * 4, (p >> 4) 
 inline int pixel_x(int p, int lane) { return place_of(p).x + (lane & 3); }
 inline int pixel_y(int p, int lane) { return place_of(p).y + (lane >> 2); }
 
-// Which blocks hold a pixel centre where 0.5 a dx^2 + b dx dy + 0.5 c dy^2 can be at most `reach`; see row_of.
+// Which blocks hold a pixel centre where 0.5 a dx^2 + b dx dy + 0.5 c dy^2 can be at most `reach`. In a pixel row that
+// is about -b dy / a, with half width sqrt(2 reach / a (1 - dy^2 / rows^2)), rows being the ellipse's half height;
+// half_rows is that rounded up, so no block is missed. Written through a c - b^2 it would lose all digits where thin.
 inline uint32_t touched(const Packed& g, float x_left, float y_top) {
   const F8 down = {0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f, 6.5f, 7.5f};
   uint32_t bits = 0;
