@@ -38,7 +38,7 @@ class LiftSettings:
     """A Gaussian seen with less weight than this, in pixels of all views, takes the weights it has unseen instead."""
     median_steps: int = 0
     """Turns of a geometric median, five are enough, that lets views outvote a wrong one (VALA); 0 takes the mean."""
-    # On fr3_office and tabletop five turns changed neither 2D nor 3D scores beyond noise, and cost a third of the stage.
+    # On fr3_office and tabletop five turns changed no score beyond noise, in 2D or 3D, and cost a third of the stage.
     nearest: float = 0.2
     """Distances between unit vectors below this count as this: nearer votes are no better ones."""
     subspace: int = 64
