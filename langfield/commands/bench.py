@@ -14,7 +14,7 @@ from langfield.artefacts import plain
 from langfield.commands.output import print_json, print_text
 from langfield.errors import SettingsError
 
-Name = Literal["raster", "kernels", "gpu", "masks", "labels", "bridge", "towers"]
+Name = Literal["raster", "kernels", "gpu", "full", "masks", "labels", "bridge", "towers"]
 
 
 @dataclass(frozen=True)
@@ -31,27 +31,44 @@ class RasterBench:
     """Draw the curves into this PNG."""
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What the other benches measure on and write."""
+
+    scene: Path | None = None
+    """A capture with images/ and, for labels and bridge, label/."""
+    tables: Path | None = None
+    """Text tables the bridge was trained from."""
+    photos: int = 3
+    """How many photos `masks` compares."""
+    out: Path = Path("full.json")
+    """Where `full` writes what it finds, after each part; run again, it goes on from there."""
+
+
 def bench(
-    name: Annotated[Name, tyro.conf.Positional], scene: Path | None = None, tables: Path | None = None,
-    photos: int = 3, json: bool = False, raster: tyro.conf.OmitArgPrefixes[RasterBench] = RasterBench(),
+    name: Annotated[Name, tyro.conf.Positional], json: bool = False,
+    raster: tyro.conf.OmitArgPrefixes[RasterBench] = RasterBench(),
+    inputs: tyro.conf.OmitArgPrefixes[Inputs] = Inputs(),
 ) -> None:  # fmt: skip
     """Measure one part and print the numbers with the machine they come from.
 
     raster: compiled CPU rasterizer against its peers, on scenes, and along Gaussians and channels (about two minutes,
     more with --splats). kernels: what the CUDA kernels take of each GPU, by nvcc's
-    report. gpu: everything that takes a GPU, into one report (a few minutes). masks: our mask generator against the
+    report. gpu: everything that takes a GPU, into one report (a few minutes). full: every soak, fuzz and kill series at
+    its stated size (hours; from a checkout; resumable). masks: our mask generator against the
     stock one (about a minute a photo). labels: best mask per labelled thing. bridge: held-out names, and name to crop
     with --scene. towers: milliseconds a crop of each image encoder.
 
     Args:
         name: what to measure.
-        scene: a capture with images/ and, for labels and bridge, label/.
-        tables: text tables the bridge was trained from.
-        photos: how many photos `masks` compares.
         json: print as JSON.
         raster: what `raster` measures.
+        inputs: what the others measure on and write.
     """
-    found = _raster(raster) if name == "raster" else BENCHES[name](scene, tables, photos)
+    if name in ("raster", "full"):
+        found = _raster(raster) if name == "raster" else _full(inputs.out)
+    else:
+        found = BENCHES[name](inputs.scene, inputs.tables, inputs.photos)
     data = {"bench": name, "cores": os.cpu_count(), "machine": platform.processor() or platform.machine(), **found}
     if json:
         print_json({key: value for key, value in data.items() if key != "table"})
@@ -69,6 +86,16 @@ def _raster(what: RasterBench) -> dict[str, Any]:
     from langfield.commands.bench_raster import bench_raster
 
     return bench_raster(what)
+
+
+def _full(out: Path) -> dict[str, Any]:
+    from langfield.commands.bench_full import bench_full
+
+    found = bench_full(out)
+    rows = [
+        f"{name}: {p['passed']} passed, {p['skipped']} skipped, {p['seconds']} s" for name, p in found["parts"].items()
+    ]
+    return {**found, "table": "\n".join(rows)}
 
 
 def _kernels(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001

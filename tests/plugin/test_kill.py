@@ -12,6 +12,7 @@ import torch
 
 from langfield.artefacts import read_json, read_tensors
 from tests.plugin.driving import tiny_config, train
+from tests.series import cases
 from tests.tiny import write_tiny_scene
 
 
@@ -79,10 +80,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
     return scene, result(out)
 
 
+@pytest.mark.parametrize("again", range(cases(1, 15)))
 @pytest.mark.parametrize("stage", list(STAGES))
-def test_kill(stage: str, undisturbed: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path):
+def test_kill(stage: str, again: int, undisturbed: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path):
     scene, expected = undisturbed
-    delay_s = 0.0 if stage == "writing" else random.Random(stage).uniform(0, 0.3)
+    delay_s = 0.0 if stage == "writing" else random.Random(f"{stage} {again}").uniform(0, 0.3)
     killed = kill_when(child(scene, tmp_path), made(tmp_path, STAGES[stage]), delay_s)
     if killed and not finished(tmp_path):
         assert os.waitpid(child(scene, tmp_path), 0)[1] == 0

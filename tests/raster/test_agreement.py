@@ -6,17 +6,41 @@ from dataclasses import replace
 import pytest
 import torch
 
-from langfield.raster.agreement import CHANNEL_COUNTS, Case, Draw, Drawn, agree, agree_all, cases, draw_with
-
-SEEDS = 4
-"""The whole series, 50 seeds, is run by `langfield bench full`."""
+from langfield.raster import build
+from langfield.raster.agreement import (
+    CHANNEL_COUNTS,
+    Case,
+    Draw,
+    Drawn,
+    agree,
+    agree_all,
+    cases,
+    draw_by,
+    draw_with,
+    near_jump,
+)
+from langfield.raster.reference import ALPHA_CUT
+from tests import series
+from tests.raster.emulated.draw import drawer, emulated
+from tests.raster.scenes import camera
 
 reference, cpu = draw_with("reference"), draw_with("cpu")
 
 
-def test_every_pair_of_backends_agrees():
-    for pair, report in agree_all({"reference": reference, "cpu": cpu}, cases(range(SEEDS))).items():
-        assert report["cases"] == SEEDS * len(CHANNEL_COUNTS)
+def test_reference_and_cpu_agree():
+    (report,) = agree_all({"reference": reference, "cpu": cpu}, cases(range(100, 103))).values()
+    assert report["cases"] == 3 * len(CHANNEL_COUNTS)
+    assert report["complaints"] == []
+
+
+@pytest.mark.skipif(build.compiler() is None, reason="the emulation of CUDA needs a C++ compiler")
+def test_reference_cpu_and_emulated_cuda_agree(record_property):
+    draws = {"reference": reference, "cpu": cpu, "cuda emulated": draw_by(drawer(emulated()))}
+    seeds = series.cases(1, 50)
+    found = agree_all(draws, cases(range(seeds)))
+    record_property("agreement", found)
+    for pair, report in found.items():
+        assert report["cases"] == seeds * len(CHANNEL_COUNTS)
         assert report["complaints"] == [], pair
 
 
@@ -104,9 +128,6 @@ def test_pixels_near_a_jump_are_known():
         means=bell[None], quats=torch.tensor([[1.0, 0, 0, 0]]), log_scales=torch.full((1, 3), -2.0),
         logit_opacities=torch.zeros(1), sh=scene.sh[:1],
     )  # fmt: skip
-    from langfield.raster.agreement import near_jump
-    from langfield.raster.reference import ALPHA_CUT
-    from tests.raster.scenes import camera
 
     cam = camera(33, 33, 0.0)
     assert not near_jump(one, cam).any()

@@ -16,9 +16,10 @@ KINDS = len(EDITS) + 1
 
 
 @pytest.mark.parametrize(("backend", "many"), [("cpu", 6 * KINDS), ("reference", 2 * KINDS)])
-def test_finite_pixels_and_gradients_or_a_named_error(backend, many):
+def test_finite_pixels_and_gradients_or_a_named_error(backend, many, record_property):
     seeds = cases(many, 1000)
     found = survive(draw_with(backend), range(seeds))
+    record_property("poison", found)
     assert found["complaints"] == []
     assert found["finite"] + found["named"] == seeds
     assert found["named"] < seeds / 3

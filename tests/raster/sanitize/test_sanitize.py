@@ -12,7 +12,7 @@ STEP = 100
 
 
 @pytest.mark.parametrize("name", ["memory", "threads"])
-def test_clean_and_able_to_find_something(name):
+def test_clean_and_able_to_find_something(name, record_property):
     if reason := missing(name):
         pytest.skip(reason)
     if name == "threads" and cases(0, 1) == 0:
@@ -26,6 +26,8 @@ def test_clean_and_able_to_find_something(name):
         found = json.loads(done.stdout)
         assert found["complaints"] == []
         asked += found["questions"]
+    record_property("scenes", many)
+    record_property("questions", asked)
     assert asked > 2 * many
     assert done.returncode != 0
     assert FOUND[name] in done.stderr  # the mistake made on purpose at the end
