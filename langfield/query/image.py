@@ -17,7 +17,7 @@ from langfield.errors import QueryError
 from langfield.field.language import unit_codes
 from langfield.field.types import Field
 from langfield.query.relevancy import NEUTRAL, Phrases, relevancy
-from langfield.query.similarity import similar_view
+from langfield.query.similarity import StillView, similar_view
 from langfield.raster.types import RasterOptions, View
 
 FILTER_PX = 30
@@ -90,6 +90,8 @@ def relevancy_of_latents(latents: Float[Tensor, "*B d"], codec: Codec, phrases: 
 
 def relevancy_maps(field: Field, camera: Camera, phrases: Phrases) -> Float[Tensor, "Q L H W"]:
     """Give the relevancy of every pixel, per phrase and level, as seen through a camera."""
+    if language_of(field)[1].linear:
+        return StillView(field, camera).maps(phrases)
     return relevancy_view(field, camera, phrases)[0]
 
 

@@ -4,6 +4,7 @@ from langfield.raster.contributions import Gate as Gate
 from langfield.raster.contributions import SegmentWeights as SegmentWeights
 from langfield.raster.contributions import gaussian_scores as gaussian_scores
 from langfield.raster.contributions import scatter_segments as scatter_segments
+from langfield.raster.contributions import splat_channels as splat_channels
 from langfield.raster.contributions import splat_codes as splat_codes
 from langfield.raster.contributions import splat_scores as splat_scores
 from langfield.raster.contributions import top_contributors as top_contributors

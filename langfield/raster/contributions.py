@@ -181,11 +181,26 @@ def splat_scores(
         raise FormatError(f"index is not [{len(screen)}, levels, K]", f"index {list(index.shape)}")
     _check_like(screen, {"weight": weight, "index": index})
     scores = gaussian_scores(index, weight, table).flatten(1)
+    return splat_channels(screen, scores).unflatten(-1, tuple(table.shape[::2]))
+
+
+@torch.no_grad()
+def splat_channels(screen: Screen, channels: Float[Tensor, "N C"]) -> Float[Tensor, "H W C"]:
+    """Blend channels alone, without colour and depth; not differentiable.
+
+    Args:
+        screen: the view.
+        channels: the screen's dtype.
+
+    Raises:
+        FormatError: shape, dtype or device do not fit.
+    """
+    if channels.dim() != 2 or len(channels) != len(screen) or channels.shape[1] == 0:
+        raise FormatError(f"channels are not {len(screen)} x C", f"channels {list(channels.shape)}")
+    _check_like(screen, {"channels": channels})
     if screen.tiles is None:
-        drawn = reference.splat_channels(_scene(screen), scores)
-    else:
-        drawn = ops.splat_channels(*_walk(screen), scores)
-    return drawn.unflatten(-1, tuple(table.shape[::2]))
+        return reference.splat_channels(_scene(screen), channels)
+    return ops.splat_channels(*_walk(screen), channels)
 
 
 def _scene(screen: Screen) -> reference.Scene:
