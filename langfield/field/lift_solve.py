@@ -138,6 +138,7 @@ def sum_views(gaussians: Gaussians, views: Iterable[LiftView], settings: LiftSet
 
 
 @torch.no_grad()
+@kernels_only()  # many small steps: seven times faster than on two threads that wait for each other
 def lift_codes(sums: Sums, segments: Segments, codec: Codec, n: int, settings: LiftSettings, levels: int = 3) -> Lifted:
     """Give every Gaussian the code of what its views agree on, level by level.
 
