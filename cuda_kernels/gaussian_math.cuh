@@ -57,6 +57,7 @@ LF_FN bool shape_on_screen(const float mean[3], const float quat[4], const float
     o.p[i] = c.W[3 * i] * mean[0] + c.W[3 * i + 1] * mean[1] + c.W[3 * i + 2] * mean[2] + c.t[i];
   const float n2 = quat[0] * quat[0] + quat[1] * quat[1] + quat[2] * quat[2] + quat[3] * quat[3];
   if (!(o.p[2] >= c.near) || !(o.p[2] <= LARGEST) || !(n2 >= MIN_QUAT_NORM2) || !std::isfinite(n2)) return false;
+  if (!std::isfinite(log_scale[0] + log_scale[1] + log_scale[2])) return false;  // minus infinity would draw a disc
   o.inv_norm = 1 / sqrtf(n2);
   for (int i = 0; i < 4; i++) o.q[i] = quat[i] * o.inv_norm;
   rotation(o.q, o.R);

@@ -99,7 +99,8 @@ def _visible(s: Splats, g: Gaussians, camera: Pinhole, options: RasterOptions) -
     colours = _colours(g, camera, options)  # before the clamp, which would hide minus infinity
     for tensor in (*g.tensors()[:4], s.means2d, s.conics, s.depths, colours):
         finite &= tensor.isfinite().flatten(1).all(-1) if tensor.dim() > 1 else tensor.isfinite()
-    turned = (g.quats * g.quats).sum(-1) >= MIN_QUAT_NORM2
+    length2 = (g.quats * g.quats).sum(-1)
+    turned = (length2 >= MIN_QUAT_NORM2) & length2.isfinite()  # it can overflow
     shaped = (s.conics[:, 0] > 0) & (s.conics[:, 2] > 0)  # the determinant's sign
     size = torch.tensor([camera.width, camera.height])
     inside = ((s.means2d + s.radii > 0) & (s.means2d - s.radii < size) & (s.radii > 0)).all(-1)

@@ -83,6 +83,26 @@ def test_a_gaussian_on_a_tile_border_has_no_seam(backend):
     torch.testing.assert_close(moved.alpha[16:48], view.alpha, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["means", "quats", "log_scales", "logit_opacities", "sh"])
+def test_a_value_that_is_not_finite_leaves_its_gaussian_out(backend, name):
+    scene = together(*(ball(0.1 * i, 0, 2, 0.8, 0.7) for i in range(5)))
+    for row, value in enumerate((math.nan, math.inf, -math.inf)):
+        getattr(scene, name)[row].view(-1)[-1] = value
+    radii = rasterize(scene, straight(), backend=backend).radii
+    assert not radii[:3].any()
+    assert radii[3:].all()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_quaternions_of_any_length_turn_alike_until_their_square_is_lost(backend):
+    scene = together(*(ball(0.1 * i, 0, 2, 0.8, 0.7) for i in range(6)))
+    scene.quats.mul_(torch.tensor([1e-14, 1.0, 1e18, 0, 1e-16, 1e20])[:, None])
+    radii = rasterize(scene, straight(), backend=backend).radii
+    assert radii[:3].all()
+    assert not radii[3:].any()
+
+
 def test_harmonics_are_orthonormal():
     g = torch.Generator().manual_seed(0)
     d = torch.nn.functional.normalize(torch.randn(400_000, 3, generator=g, dtype=F64), dim=1)
