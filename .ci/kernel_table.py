@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from langfield.raster import cuda_build, cuda_report
+from langfield.raster import cuda_build
 from langfield.raster.cuda_launch import require_nvcc
+from langfield.raster.measure import cuda_report
 
 PAGE = Path(__file__).parents[1] / "cuda_kernels" / "README.md"
 

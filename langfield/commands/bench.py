@@ -99,8 +99,9 @@ def _full(out: Path) -> dict[str, Any]:
 
 
 def _kernels(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
-    from langfield.raster import cuda_build, cuda_report
+    from langfield.raster import cuda_build
     from langfield.raster.cuda_launch import require_nvcc
+    from langfield.raster.measure import cuda_report
 
     compiler = require_nvcc()
     found = cuda_report.report(cuda_build.sources(), compiler)
@@ -109,7 +110,7 @@ def _kernels(scene: Path | None, tables: Path | None, photos: int) -> dict[str, 
 
 
 def _gpu(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
-    from langfield.raster.gpu_checks import check_gpu
+    from langfield.raster.measure.gpu_checks import check_gpu
 
     return check_gpu(Path("gpu-report"))
 

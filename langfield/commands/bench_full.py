@@ -17,8 +17,8 @@ from langfield.errors import EnvironmentProblem, FormatError, LangfieldError
 from langfield.progress import track
 
 PARTS: dict[str, tuple[str, ...]] = {
-    "agreement of backends": ("tests/raster/test_agreement.py",),
-    "poison": ("tests/raster/test_poison.py",),
+    "agreement of backends": ("tests/raster/measure/test_agreement.py",),
+    "poison": ("tests/raster/measure/test_poison.py",),
     "sanitizers": ("tests/raster/sanitize",),
     "PLY reader": ("tests/field/test_ply.py",),
     "SOG reader": ("tests/field/test_sog.py",),

@@ -17,10 +17,11 @@ from langfield.commands.bench import RasterBench
 from langfield.errors import FormatError
 from langfield.field.sog import read_splats
 from langfield.progress import track
-from langfield.raster import Gaussians, bench
-from langfield.raster.bench_contributions import bench_contributions
-from langfield.raster.bench_picture import draw_curves
-from langfield.raster.cameras import kept_camera
+from langfield.raster import Gaussians
+from langfield.raster.measure import bench
+from langfield.raster.measure.bench_contributions import bench_contributions
+from langfield.raster.measure.bench_picture import draw_curves
+from langfield.raster.measure.cameras import kept_camera
 
 LODS = (("playbot 31 k", "3_0"), ("playbot 125 k", "2_0"), ("playbot 250 k", "1_0"), ("playbot 500 k", "0_0"))
 

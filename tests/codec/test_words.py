@@ -24,7 +24,8 @@ def test_blend_against_a_loop():
     table = torch.randn(9, 4)
     terms = Terms(torch.randint(9, (6, 3), dtype=torch.int32), torch.rand(6, 3))
     expected = [
-        sum(w * table[int(i)] for i, w in zip(*row, strict=True)) for row in zip(terms.index, terms.weight, strict=True)
+        torch.stack([w * table[int(i)] for i, w in zip(*row, strict=True)]).sum(0)
+        for row in zip(terms.index, terms.weight, strict=True)
     ]
     torch.testing.assert_close(terms.blend(table), torch.stack(expected))
     assert Terms(torch.zeros(0, 3, dtype=torch.int32), torch.zeros(0, 3)).blend(table).shape == (0, 4)

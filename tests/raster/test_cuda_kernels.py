@@ -11,9 +11,9 @@ import torch
 from langfield.capture.types import Camera
 from langfield.errors import SettingsError
 from langfield.raster import Gaussians, RasterOptions, cuda, ops
-from langfield.raster.agreement import agree_all, cases, draw_by, draw_with
 from langfield.raster.cpu import Tiles
 from langfield.raster.dispatch import pinhole_of
+from langfield.raster.measure.agreement import agree_all, cases, draw_by, draw_with
 from langfield.raster.threads import kernels_only
 from tests.raster.emulated.draw import draw_emulated, drawer, emulated
 from tests.raster.scenes import camera, channels, draw_with_gradients, gaussians

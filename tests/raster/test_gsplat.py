@@ -16,9 +16,9 @@ from torch import Tensor
 from langfield.capture.types import Camera
 from langfield.field.sog import read_sog
 from langfield.raster import Gaussians, RasterOptions, rasterize, to_screen
-from langfield.raster.agreement import cases
-from langfield.raster.cameras import kept_camera
 from langfield.raster.dispatch import pinhole_of
+from langfield.raster.measure.agreement import cases
+from langfield.raster.measure.cameras import kept_camera
 from langfield.raster.reference import ALPHA_CUT, Splats, harmonics, project, rotations
 
 PLAYBOT = Path(__file__).parents[3] / "shared" / "splats" / "playbot"

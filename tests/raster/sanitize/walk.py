@@ -14,9 +14,9 @@ from langfield import raster
 from langfield.artefacts import plain
 from langfield.errors import LangfieldError
 from langfield.raster import Screen, build, ops, to_screen
-from langfield.raster.agreement import Case, draw_with
 from langfield.raster.cpu import _pass
-from langfield.raster.poison import poisoned, poisoned_crowd, survive
+from langfield.raster.measure.agreement import Case, draw_with
+from langfield.raster.measure.poison import poisoned, poisoned_crowd, survive
 from tests.raster.sanitize.sanitized import COMMON, SANITIZERS
 
 

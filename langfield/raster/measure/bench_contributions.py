@@ -9,7 +9,6 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from langfield.raster.bench import random_scene
 from langfield.raster.contributions import (
     gaussian_scores,
     scatter_segments,
@@ -17,6 +16,7 @@ from langfield.raster.contributions import (
     splat_scores,
     top_contributors,
 )
+from langfield.raster.measure.bench import random_scene
 from langfield.raster.screen import Screen, draw, to_screen
 
 LEVELS, PAIRS, ATOMS, PHRASES = 3, 4, 64, 5

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from langfield.capture.types import Camera
 from langfield.errors import EnvironmentProblem
-from langfield.raster import bench_peers
 from langfield.raster.dispatch import Backend
+from langfield.raster.measure import bench_peers
 from langfield.raster.screen import rasterize, to_screen
 from langfield.raster.threads import kernels_only
 from langfield.raster.types import Gaussians, View

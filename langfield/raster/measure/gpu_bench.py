@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from langfield.capture.types import Camera
-from langfield.raster.bench import random_scene
 from langfield.raster.contributions import scatter_segments, splat_codes, splat_scores
+from langfield.raster.measure.bench import random_scene
 from langfield.raster.screen import rasterize, to_screen
 from langfield.raster.types import Gaussians
 

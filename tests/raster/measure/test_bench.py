@@ -12,10 +12,10 @@ from langfield.commands.bench import RasterBench
 from langfield.commands.bench_raster import bench_raster, garden, looking_at, scenes
 from langfield.errors import FormatError
 from langfield.field.ply import write_ply
-from langfield.raster import bench, bench_peers
+from langfield.raster.measure import bench, bench_peers
 from tests.raster.scenes import camera, channels, draw_with_gradients, gaussians
 
-SHARED = Path(__file__).parents[3] / "shared" / "splats"
+SHARED = Path(__file__).parents[4] / "shared" / "splats"
 TINY = bench.Sizes(
     gaussians=150, width=64, height=48, channels=3, repeats=1, slow_repeats=1, slow_threads=(1,),
     curve_gaussians=(100, 300), curve_channels=(1, 5),

@@ -8,9 +8,9 @@ import torch
 from langfield.errors import FormatError
 from langfield.field.sog import read_sog
 from langfield.raster import rasterize
-from langfield.raster.cameras import kept_camera
+from langfield.raster.measure.cameras import kept_camera
 
-PLAYBOT = Path(__file__).parents[3] / "shared" / "splats" / "playbot"
+PLAYBOT = Path(__file__).parents[4] / "shared" / "splats" / "playbot"
 
 
 def test_the_playbot_camera_is_a_rotation_and_a_place():

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from langfield.errors import EnvironmentProblem
-from langfield.raster import cuda_build, cuda_report
-from langfield.raster.cuda_report import GPUS, Resources, occupancy
+from langfield.raster import cuda_build
+from langfield.raster.measure import cuda_report
+from langfield.raster.measure.cuda_report import GPUS, Resources, occupancy
 
-PAGE = Path(__file__).parents[2] / "cuda_kernels" / "README.md"
+PAGE = Path(__file__).parents[3] / "cuda_kernels" / "README.md"
 needs_nvcc = pytest.mark.skipif(cuda_build.nvcc() is None, reason="no nvcc on this machine")
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from langfield.capture.types import Camera
 from langfield.errors import LangfieldError
-from langfield.raster.agreement import Case, Draw
+from langfield.raster.measure.agreement import Case, Draw
 from langfield.raster.threads import kernels_only
 from langfield.raster.types import Gaussians
 

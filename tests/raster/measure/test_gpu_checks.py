@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from langfield.errors import EnvironmentProblem
-from langfield.raster import gpu_bench, gpu_checks, gpu_child
-from langfield.raster.agreement import draw_by, draw_with
-from langfield.raster.gpu_checks import CHECKS, CheckFailed
+from langfield.raster.measure import gpu_bench, gpu_checks, gpu_child
+from langfield.raster.measure.agreement import draw_by, draw_with
+from langfield.raster.measure.gpu_checks import CHECKS, CheckFailed
 from tests.raster.emulated.draw import drawer, emulated
 
 CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""What the GPU checks run in processes of their own: `python -m langfield.raster.gpu_child TASK DEVICE [FOLDER]`.
+"""What the GPU checks run in processes of their own: `python -m langfield.raster.measure.gpu_child TASK DEVICE [DIR]`.
 
 A task that fails raises; the parent looks at the exit code and at standard error.
 """
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from langfield.raster import cuda_launch
-from langfield.raster.bench import random_scene
+from langfield.raster.measure.bench import random_scene
 from langfield.raster.screen import rasterize
 from langfield.raster.types import Gaussians
 

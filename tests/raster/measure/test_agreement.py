@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from langfield.raster import build
-from langfield.raster.agreement import (
+from langfield.raster.measure.agreement import (
     CHANNEL_COUNTS,
     Case,
     Draw,

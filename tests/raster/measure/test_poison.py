@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from langfield.raster import Gaussians, rasterize
-from langfield.raster.agreement import Case, Drawn, draw_by, draw_with
-from langfield.raster.poison import EDITS, poisoned, poisoned_crowd, survive
+from langfield.raster.measure.agreement import Case, Drawn, draw_by, draw_with
+from langfield.raster.measure.poison import EDITS, poisoned, poisoned_crowd, survive
 from langfield.raster.threads import kernel_threads
 from tests.series import cases
 

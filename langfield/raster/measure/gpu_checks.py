@@ -17,12 +17,13 @@ import torch
 from langfield.artefacts import write_bytes, write_json
 from langfield.errors import LangfieldError
 from langfield.progress import say
-from langfield.raster import cuda_build, cuda_launch, gpu_bench
-from langfield.raster.agreement import CHANNEL_COUNTS, Draw, agree_all, cases, draw_with
-from langfield.raster.bench import random_scene
+from langfield.raster import cuda_build, cuda_launch
 from langfield.raster.build import is_whole
 from langfield.raster.contributions import Gate, scatter_segments, splat_codes, splat_scores, top_contributors
-from langfield.raster.gpu_child import picture
+from langfield.raster.measure import gpu_bench
+from langfield.raster.measure.agreement import CHANNEL_COUNTS, Draw, agree_all, cases, draw_with
+from langfield.raster.measure.bench import random_scene
+from langfield.raster.measure.gpu_child import picture
 from langfield.raster.screen import rasterize, to_screen
 
 SEEDS, PROCESSES, CHURNS = 50, 8, 40
@@ -155,7 +156,7 @@ def two_devices(device: torch.device) -> str:
 def cold_cache(device: torch.device) -> str:
     """Eight processes compile into one empty cache at the same time, and all of them load what is there."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "langfield.raster.gpu_child", "load", str(device), folder]
+        command = [sys.executable, "-m", "langfield.raster.measure.gpu_child", "load", str(device), folder]
         jobs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(PROCESSES)]  # noqa: S603
         said = [job.communicate(timeout=CHILD_S)[1] for job in jobs]
         codes = [job.returncode for job in jobs]
@@ -217,7 +218,7 @@ CHECKS: dict[str, Check] = {
 
 def _child(task: str, device: torch.device, before: tuple[str, ...] = ()) -> str:
     """Run a task in a process of its own and give its standard error."""
-    command = [*before, sys.executable, "-m", "langfield.raster.gpu_child", task, str(device)]
+    command = [*before, sys.executable, "-m", "langfield.raster.measure.gpu_child", task, str(device)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=CHILD_S, check=False)  # noqa: S603
     if done.returncode:
         raise CheckFailed(f"exit code {done.returncode}: {(done.stdout + done.stderr).strip()[-300:]}")
