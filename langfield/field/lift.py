@@ -30,8 +30,8 @@ MAX_GAUSSIANS = 2**GAUSSIAN_BITS
 class Sums:
     """Sums of blend weight per level, Gaussian and column: the elements of a commutative group.
 
-    A column is a segment of a view (`column_of`), or an atom of a codebook (`langfield.field.lift_atoms`). State is 24
-    bytes per entry, and grows with what was seen, not with Gaussians times the width of an embedding.
+    A column is a segment of a view (`column_of`). State is 24 bytes per entry, and grows with what was seen, not with
+    Gaussians times the width of an embedding.
     """
 
     key: Int64[Tensor, " M"]
