@@ -4,60 +4,31 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from langfield.artefacts import plain
+from langfield.commands.bench_options import INPUTS, RASTER, Inputs, RasterBench
 from langfield.commands.output import print_json, print_text
 from langfield.errors import SettingsError
 
 Name = Literal["raster", "kernels", "gpu", "full", "masks", "labels", "bridge", "towers"]
 
 
-@dataclass(frozen=True)
-class RasterBench:
-    """What `bench raster` measures."""
-
-    ply: tuple[Path, ...] = ()
-    """Scenes to draw besides the generated ones: PLY files or SOG folders."""
-    splats: Path | None = None
-    """Folder that holds playbot/sog and garden_points."""
-    quick: bool = False
-    """Fewer sizes and repeats."""
-    picture: Path | None = None
-    """Draw the curves into this PNG."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What the other benches measure on and write."""
-
-    scene: Path | None = None
-    """A capture with images/ and, for labels and bridge, label/."""
-    tables: Path | None = None
-    """Text tables the bridge was trained from."""
-    photos: int = 3
-    """How many photos `masks` compares."""
-    out: Path = Path("full.json")
-    """Where `full` writes what it finds, after each part; run again, it goes on from there."""
-
-
 def bench(
     name: Annotated[Name, tyro.conf.Positional], json: bool = False,
-    raster: tyro.conf.OmitArgPrefixes[RasterBench] = RasterBench(),
-    inputs: tyro.conf.OmitArgPrefixes[Inputs] = Inputs(),
+    raster: tyro.conf.OmitArgPrefixes[RasterBench] = RASTER,
+    inputs: tyro.conf.OmitArgPrefixes[Inputs] = INPUTS,
 ) -> None:  # fmt: skip
     """Measure one part and print the numbers with the machine they come from.
 
-    raster: compiled CPU rasterizer against its peers, on scenes, and along Gaussians and channels (about two minutes,
-    more with --splats). kernels: what the CUDA kernels take of each GPU, by nvcc's
-    report. gpu: everything that takes a GPU, into one report (a few minutes). full: every soak, fuzz and kill series at
-    its stated size (hours; from a checkout; resumable). masks: our mask generator against the
-    stock one (about a minute a photo). labels: best mask per labelled thing. bridge: held-out names, and name to crop
-    with --scene. towers: milliseconds a crop of each image encoder.
+    raster: compiled CPU rasterizer against its peers, on scenes, and along Gaussians and channels (about two minutes).
+    kernels: what the CUDA kernels take of each GPU, by nvcc's report. gpu: everything that takes a GPU, into one report
+    (a few minutes). full: every soak, fuzz and kill series at its stated size (an hour; from a checkout; resumable).
+    masks: our mask generator against the stock one (about a minute a photo). labels: best mask per labelled thing.
+    bridge: held-out names, and name to crop with --scene. towers: milliseconds a crop of each image encoder.
 
     Args:
         name: what to measure.

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from langfield.capture.types import Camera
-from langfield.commands.bench import RasterBench
+from langfield.commands.bench_options import RasterBench
 from langfield.errors import FormatError
 from langfield.field.sog import read_splats
 from langfield.progress import track

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from langfield.commands.bench import RasterBench
+from langfield.commands.bench_options import RasterBench
 from langfield.commands.bench_raster import bench_raster, garden, looking_at, scenes
 from langfield.errors import FormatError
 from langfield.field.ply import write_ply
