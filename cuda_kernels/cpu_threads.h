@@ -4,6 +4,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -18,7 +19,10 @@ void share(int64_t threads, int64_t units, const Work& work) {
     return unit < units ? unit : -1;
   };
   std::vector<std::thread> others;
-  for (int64_t i = 1; i < threads && i < units; i++) others.emplace_back([&work, &take] { work(take); });
+  try {
+    for (int64_t i = 1; i < threads && i < units; i++) others.emplace_back([&work, &take] { work(take); });
+  } catch (const std::system_error&) {  // no more threads to be had: those that are there do the work
+  }
   work(take);
   for (std::thread& other : others) other.join();
 }

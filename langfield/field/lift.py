@@ -134,7 +134,8 @@ def look(
         gaussians: N Gaussians.
         camera: the view, of the id maps' size.
         ids: segment per level and pixel, below 2^15, -1 where there is none.
-        view: number of the view, 0 to 65535, the same whenever this view is added or taken away.
+        view: number of the view, 0 to 65535. To take the view away again subtract what was given here, not a second
+            look: on a GPU the last bits of two looks differ.
         gate: which contributions count as seen.
 
     Raises:

@@ -23,6 +23,7 @@ from langfield.raster import Gate, Gaussians
 from langfield.raster.threads import kernels_only
 
 PAIRS_AT_ONCE = 2**16
+NO_VIEW = -(2**31)
 ROWS_AT_ONCE = 2**14
 
 
@@ -60,12 +61,24 @@ class Segments:
     """The unit vector of every column."""
 
     first: Int64[Tensor, " V"]
-    """Row of each view's first segment; views that are not there have none."""
+    """Row of each view's first segment; -2^31 for views that are not there."""
     vectors: Float[Tensor, "S D"]
 
     def rows(self, column: Int64[Tensor, " M"]) -> Int64[Tensor, " M"]:
-        """Give the row of `vectors` that each column names."""
-        return self.first[column >> SEGMENT_BITS] + (column & (2**SEGMENT_BITS - 1))
+        """Give the row of `vectors` that each column names.
+
+        Raises:
+            FormatError: a view or segment has no row.
+        """
+        view = column >> SEGMENT_BITS
+        if len(view) and int(view.max()) >= len(self.first):
+            raise FormatError(f"sums hold view {int(view.max())}, which has no table", f"{len(self.first)} views")
+        rows = self.first[view] + (column & (2**SEGMENT_BITS - 1))
+        if len(rows) and (int(rows.min()) < 0 or int(rows.max()) >= len(self.vectors)):
+            raise FormatError(
+                "sums hold segments that no table has", f"vectors {list(self.vectors.shape)}", "lift again"
+            )
+        return rows
 
 
 @dataclass(frozen=True)
@@ -102,7 +115,7 @@ def segments_of(vectors: Sequence[Float[Tensor, "M D"]] | Mapping[int, Float[Ten
     tables = dict(vectors) if isinstance(vectors, Mapping) else dict(enumerate(vectors))
     if not tables:
         raise FormatError("there is no view to lift from", remedy="name at least one")
-    first = torch.zeros(max(tables) + 1, dtype=torch.int64)
+    first = torch.full((max(tables) + 1,), NO_VIEW, dtype=torch.int64)
     at = 0
     for view, table in tables.items():
         first[view] = at

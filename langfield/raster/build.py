@@ -11,12 +11,14 @@ import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 import platformdirs
 
 import langfield.cuda_kernels
 from langfield.artefacts import atomic_path
-from langfield.errors import EnvironmentProblem
+from langfield.errors import EnvironmentProblem, StorageError
+from langfield.progress import say
 
 COMPILERS = ("g++", "c++", "clang++")
 FLAGS = (
@@ -29,6 +31,7 @@ FLAGS = (
     "-fno-math-errno",
     "-ffp-contract=fast",
 )
+_FIRST = Lock()
 REMEDY = "install a C++ compiler (on Debian or Ubuntu: apt-get install g++)"
 
 
@@ -118,10 +121,24 @@ def load(folder: Path) -> ctypes.CDLL:
         raise EnvironmentProblem(f"the compiled CPU kernels do not load: {error}", path, REMEDY) from error
 
 
-@functools.cache
 def library() -> ctypes.CDLL:
-    """Give the CPU kernels of this machine; loaded once per process."""
-    loaded = load(cache_folder())
+    """Give the CPU kernels of this machine; loaded once per process, whichever thread asks first.
+
+    Raises:
+        EnvironmentProblem: there is no compiler, or what it makes does not load.
+    """
+    with _FIRST:
+        return _library()
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    try:
+        loaded = load(cache_folder())
+    except StorageError as problem:
+        say(f"Compiling the CPU kernels for this process alone: {problem}")
+        with tempfile.TemporaryDirectory() as folder:  # once loaded, the file may go
+            loaded = load(Path(folder))
     loaded.lf_count_tiles.restype = loaded.lf_chunk.restype = ctypes.c_int64
     loaded.lf_ssim.restype = ctypes.c_double
     return loaded

@@ -84,9 +84,11 @@ def splat_codes_backward(walk: Walk, index: Tensor, grad: Tensor) -> Tensor:
 def scatter(walk: Walk, segments: Tensor, coverage: float, floor: float) -> tuple[Tensor, ...]:
     """Give gaussian, level, segment, weight, weight_all [M] and total [N] for segments int32 [L, H, W]."""
     tiles, n, entries = walk.tiles, walk.splats[0].shape[0], walk.tiles.gaussian.shape[0]
-    slots = torch.zeros(entries, dtype=torch.int64), torch.zeros(entries, dtype=torch.int32), torch.zeros(entries)
+    weights = torch.zeros(entries, dtype=torch.float32)
+    slots = torch.zeros(entries, dtype=torch.int64), torch.zeros(entries, dtype=torch.int32), weights
     records = _records(walk, segments, torch.tensor([1 - coverage, floor], dtype=torch.float32), slots)
-    threads, many, total = _threads(n, 4 * BLOCK), torch.empty(n, dtype=torch.int64), torch.empty(n)
+    threads, many = _threads(n, 4 * BLOCK), torch.empty(n, dtype=torch.int64)
+    total = torch.empty(n, dtype=torch.float32)
     library().lf_scatter_count(*_pass(tiles.first, *slots, records, n, threads, many, total))
     end = many.cumsum(0)
     pairs = int(end[-1]) if n else 0

@@ -8,10 +8,12 @@ which torch uses too, and leaves it again.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import torch
@@ -23,6 +25,7 @@ from langfield.raster import cuda_build
 from langfield.raster.build import cache_folder
 
 Size = tuple[int, int, int]
+_FIRST = Lock()
 NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING: ordered by what we say, not by the default stream."""
 
@@ -66,6 +69,8 @@ class GpuLauncher:
                     function.prepare(["q" if t == "int64_t" else "P" for t in types])
                     self._functions[name] = function
             self._stream = driver.Stream(NON_BLOCKING)
+            # Never destroyed: torch's allocator asks it about every tensor that was used on it, also after exit began.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._stream))
         self._external: Any = torch.cuda.ExternalStream(self._stream.handle, device=torch.device("cuda", device))
 
     @contextmanager
@@ -108,7 +113,7 @@ class GpuLauncher:
             raise EnvironmentProblem(f"the CUDA kernel {kernel} failed: {error}{cause}", where, remedy) from error
 
     def close(self) -> None:
-        """Give modules, stream and context back while CUDA still lives; at exit the order of things is anybody's."""
+        """Give modules and context back while CUDA still lives; at exit the order of things is anybody's."""
         if not self._modules and self._external is None:
             return
         with suppress(self.driver.Error):
@@ -119,7 +124,6 @@ class GpuLauncher:
             self._context.detach()
 
 
-@functools.cache
 def launcher(device: int = 0, debug: bool = False) -> GpuLauncher:
     """Give the launcher of a GPU: kernels compiled if the cache lacks them, and loaded; one per process and GPU.
 
@@ -130,6 +134,12 @@ def launcher(device: int = 0, debug: bool = False) -> GpuLauncher:
     Raises:
         EnvironmentProblem: GPU, driver, PyCUDA or nvcc is missing, or they do not fit together.
     """
+    with _FIRST:
+        return _launcher(device, debug)
+
+
+@functools.cache
+def _launcher(device: int, debug: bool) -> GpuLauncher:
     made = load(device, cache_folder(), debug)
     atexit.register(made.close)
     return made
@@ -149,12 +159,12 @@ def load(device: int, folder: Path, debug: bool = False) -> GpuLauncher:
         say(f"compiling the CUDA kernels for {arch}, once")
     try:
         return GpuLauncher(device, cuda_build.images(arch, compiler, folder, files), driver, debug)
-    except driver.LogicError:
+    except driver.Error:
         for path in paths:
             path.unlink(missing_ok=True)
     try:
         return GpuLauncher(device, cuda_build.images(arch, compiler, folder, files), driver, debug)
-    except driver.LogicError as error:
+    except driver.Error as error:
         remedy = "update the NVIDIA driver, or install the CUDA toolkit that it names in nvidia-smi"
         raise EnvironmentProblem(f"the compiled CUDA kernels do not load: {error}", folder, remedy) from error
 
@@ -172,7 +182,7 @@ def require_driver() -> Any:
     try:
         import pycuda.driver as driver  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
-        remedy = "pip install 'langfield[cuda]' (it builds PyCUDA: nvcc must be on PATH)"
+        remedy = "pip install 'pycuda>=2026.1' (it is built from source: nvcc must be on PATH)"
         raise EnvironmentProblem(
             "PyCUDA, which starts the CUDA kernels, is not installed", error.name, remedy
         ) from error

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from langfield.capture.types import Camera
-from langfield.errors import EnvironmentProblem, FormatError, SettingsError
+from langfield.errors import EnvironmentProblem, FormatError, SettingsError, StorageError
 from langfield.progress import say
 from langfield.raster import build, cuda_launch, reference
 from langfield.raster.types import Gaussians, RasterOptions
@@ -60,7 +60,7 @@ def compiled_available() -> bool:
     """Say whether the compiled kernels work here; the first time they do not, tell the person why."""
     try:
         build.library()
-    except EnvironmentProblem as problem:
+    except (EnvironmentProblem, StorageError) as problem:
         say(f"Drawing with plain torch, which is many times slower: {problem}")
         return False
     return True

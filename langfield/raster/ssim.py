@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from langfield.errors import FormatError
 from langfield.raster import ops
 from langfield.raster.dispatch import compiled_available
 
@@ -19,8 +20,14 @@ def ssim(a: Float[Tensor, "H W 3"], b: Float[Tensor, "H W 3"]) -> Float[Tensor, 
     Args:
         a: the picture gradients flow to.
         b: the picture it is compared with; a constant.
+
+    Raises:
+        FormatError: they are not two pictures of one size, dtype and device.
     """
-    fast = a.dtype == b.dtype == torch.float32 and a.device.type == "cpu" and compiled_available()
+    if a.shape != b.shape or a.dim() != 3 or a.shape[2] != 3 or a.dtype != b.dtype or a.device != b.device:
+        where = f"{list(a.shape)} {a.dtype} on {a.device}, {list(b.shape)} {b.dtype} on {b.device}"
+        raise FormatError("structural similarity needs two [H, W, 3] pictures of one size, dtype and device", where)
+    fast = a.dtype == torch.float32 and a.device.type == "cpu" and compiled_available()
     return ops.ssim(a, b.detach())[0] if fast else plain_ssim(a, b.detach())
 
 

@@ -143,3 +143,14 @@ def test_settings_out_of_range():
             lift_codes(sums, segments, Identity(8), 1, one)
     with pytest.raises(FormatError, match="no view"):
         segments_of([])
+
+
+def test_a_view_without_a_table_is_named():
+    segments = segments_of({0: torch.randn(3, 4), 2: torch.randn(2, 4)})
+    assert segments.rows(torch.cat([column_of(0, torch.tensor([2])), column_of(2, torch.tensor([1]))])).tolist() == [
+        2,
+        4,
+    ]
+    for view, segment in ((1, 0), (3, 0), (2, 2)):
+        with pytest.raises(FormatError, match="sums hold"):
+            segments.rows(column_of(view, torch.tensor([segment])))

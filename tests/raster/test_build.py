@@ -1,6 +1,7 @@
 """The cache of compiled kernels survives what happens to caches."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -51,3 +52,24 @@ def test_a_failing_compiler_is_quoted(built, monkeypatch, tmp_path):
     with pytest.raises(EnvironmentProblem, match="no-such-flag"):
         build.load(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_costs_a_compile_and_nothing_else(built, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(build, "cache_folder", lambda: tmp_path / "file" / "kernels")
+    build._library.cache_clear()
+    try:
+        assert build.library().lf_chunk() > 0
+    finally:
+        build._library.cache_clear()
+
+
+def test_threads_that_come_first_together_get_one_library(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "cache_folder", lambda: tmp_path)
+    build._library.cache_clear()
+    try:
+        with ThreadPoolExecutor(4) as workers:
+            found = set(map(id, workers.map(lambda _: build.library(), range(4))))
+    finally:
+        build._library.cache_clear()
+    assert len(found) == 1

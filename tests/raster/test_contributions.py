@@ -360,3 +360,16 @@ def test_operators_pass_torchs_own_checks():
     torch.library.opcheck(ops.splat_channels, (*walk, floats(20, 4)))
     torch.library.opcheck(ops.splat_codes, (*walk, index, weight, 9))
     torch.library.opcheck(ops.splat_codes_backward, (*walk, index, floats(24, 40, 9)))
+
+
+def test_another_default_dtype_changes_nothing():
+    scene, cam = gaussians(40, 3), camera()
+    segments = torch.arange(cam.height * cam.width).reshape(cam.height, cam.width) % 5
+    plain = scatter_segments(to_screen(scene, cam), segments)
+    torch.set_default_dtype(torch.float64)
+    try:
+        other = scatter_segments(to_screen(scene, cam), segments)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert other.total.equal(plain.total)
+    assert other.weight_all.equal(plain.weight_all)

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from langfield.errors import FormatError
 from langfield.raster.ssim import plain_ssim, ssim
 
 
@@ -50,3 +51,11 @@ def test_compiled_gradient_is_autograds(size):
     ssim(fast, b).backward()
     plain_ssim(slow, b.double()).backward()
     torch.testing.assert_close(fast.grad.double(), slow.grad, atol=1e-6, rtol=1e-3)
+
+
+def test_pictures_that_do_not_fit_are_refused():
+    for a, b in (((20, 20, 1), (20, 20, 1)), ((20, 20, 3), (8, 8, 3)), ((20, 3), (20, 3))):
+        with pytest.raises(FormatError, match="two"):
+            ssim(torch.rand(a), torch.rand(b))
+    with pytest.raises(FormatError, match="dtype"):
+        ssim(torch.rand(8, 8, 3), torch.rand(8, 8, 3).double())
