@@ -107,7 +107,7 @@ def test_double_goes_to_the_reference_and_never_to_the_kernels():
 
 def test_without_a_compiler_the_reference_draws_and_says_so(monkeypatch, capsys):
     monkeypatch.setattr(build, "COMPILERS", ("no-such-compiler",))
-    build.library.cache_clear()
+    build._library.cache_clear()
     dispatch.compiled_available.cache_clear()
     try:
         scene, cam = gaussians(8, 0), camera()
@@ -118,6 +118,6 @@ def test_without_a_compiler_the_reference_draws_and_says_so(monkeypatch, capsys)
             rasterize(scene, cam, backend="cpu")
     finally:
         monkeypatch.undo()
-        build.library.cache_clear()
+        build._library.cache_clear()
         dispatch.compiled_available.cache_clear()
     torch.testing.assert_close(first.colour, rasterize(scene, cam, backend="cpu").colour, atol=1e-4, rtol=1e-4)
