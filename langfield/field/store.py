@@ -1,4 +1,4 @@
-"""A field on disk: field.safetensors (Gaussians, codes, provenance) and codec.safetensors beside it."""
+"""A field on disk: field.safetensors (Gaussians, codes, provenance), codec.safetensors and instances.safetensors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from langfield.artefacts import file_key, read_tensors, write_tensors
 from langfield.codec import load_codec
 from langfield.codec.types import Codec
 from langfield.errors import FormatError
+from langfield.field.instances import Instances, load_instances
 from langfield.field.types import Field
 from langfield.raster.types import Gaussians
 
@@ -20,13 +21,15 @@ VERSION = 2
 """Version 1 has codes of floats only; it is still written for those, so that older programs read them."""
 FIELD_FILE = "field.safetensors"
 CODEC_FILE = "codec.safetensors"
+INSTANCES_FILE = "instances.safetensors"
+"""Beside the field, not in it: programs that do not know it read the field without it."""
 LANGUAGE_PARTS = ("codes", "reliability")
 GAUSSIAN_PARTS = ("means", "quats", "log_scales", "logit_opacities", "sh")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save_field(folder: Path, field: Field) -> None:
-    """Write a field; each file is replaced whole, the codec first.
+    """Write a field; each file is replaced whole, the field last.
 
     Raises:
         StorageError: the disk is full or read-only.
@@ -35,6 +38,10 @@ def save_field(folder: Path, field: Field) -> None:
     if field.codec is not None:
         write_tensors(folder / CODEC_FILE, field.codec.tensors(), field.codec.about())
         codec_key = file_key(folder / CODEC_FILE)
+    instances_key = None
+    if field.instances is not None:
+        write_tensors(folder / INSTANCES_FILE, field.instances.tensors(), {"format": "langfield instances"})
+        instances_key = file_key(folder / INSTANCES_FILE)
     tensors = {name: getattr(field.gaussians, name) for name in GAUSSIAN_PARTS}
     tensors |= {name: t for name in LANGUAGE_PARTS if (t := getattr(field, name)) is not None}
     is_old = field.reliability is None and (field.codes is None or field.codes.dtype in FLOATS)
@@ -42,6 +49,7 @@ def save_field(folder: Path, field: Field) -> None:
         "format": FORMAT,
         "version": 1 if is_old else VERSION,
         "codec_sha256": codec_key,
+        "instances_sha256": instances_key,
         "provenance": field.provenance,
     }
     write_tensors(folder / FIELD_FILE, tensors, about)
@@ -71,7 +79,8 @@ def load_field(folder: Path) -> Field:
     reliability = tensors.get("reliability")
     if reliability is not None:
         _check_reliability(reliability, codes, path)
-    return Field(gaussians, codes, codec, provenance, reliability)
+    instances = _instances(folder, about.get("instances_sha256"), len(gaussians), codec)
+    return Field(gaussians, codes, codec, provenance, reliability, instances)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Any]:
@@ -109,6 +118,16 @@ def _codec(folder: Path, key: object) -> Codec | None:
     if file_key(path) != key:
         raise FormatError("codec belongs to another field", path, "run the language stage again")
     return load_codec(tensors, about)
+
+
+def _instances(folder: Path, key: object, n: int, codec: Codec | None) -> Instances | None:
+    if key is None:
+        return None
+    path = folder / INSTANCES_FILE
+    tensors, _ = _read(path)
+    if codec is None or file_key(path) != key:
+        raise FormatError("instances belong to another field", path, "run the language stage again")
+    return load_instances(tensors, n, codec.dim)
 
 
 def _check_codes(codes: Tensor, n: int, codec: Codec | None, path: Path) -> None:

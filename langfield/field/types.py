@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from langfield.codec.types import Codec
+from langfield.field.instances import Instances
 from langfield.raster.types import Gaussians
 
 
@@ -25,3 +26,5 @@ class Field:
     """Image encoder, text encoder, codec fidelity, settings, package version."""
     reliability: Float[Tensor, "L N"] | None = None
     """How far each code can be trusted, where it was lifted: agreement of the views times how many there are."""
+    instances: Instances | None = None
+    """The things that the views' segments agree on, where they were looked for."""

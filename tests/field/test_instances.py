@@ -1,0 +1,80 @@
+"""Instances on disk: what is written comes back, and crafted files are refused."""
+
+import pytest
+import torch
+
+from langfield.artefacts import read_tensors, write_tensors
+from langfield.codec import Identity
+from langfield.errors import FormatError
+from langfield.field.instances import Instances, load_instances
+from langfield.field.store import load_field, save_field
+from langfield.field.types import Field
+from tests.blobs import blob_gaussians
+
+
+def made_up() -> Instances:
+    """Two things: Gaussians 0 to 3, and 2 alone, which lies inside the first."""
+    return Instances(
+        torch.eye(4).half()[:2],
+        torch.tensor([2, 1]).int(),
+        torch.tensor([2.0, 0.9]),
+        torch.tensor([0, 4, 5]),
+        torch.tensor([0, 1, 2, 3, 2]).int(),
+        torch.tensor([[0, 0, 3], [0, 1, 5], [1, 0, 4]]).int(),
+    )
+
+
+def test_what_holds_a_gaussian():
+    found = made_up()
+    assert len(found) == 2
+    assert found.sizes.tolist() == [4, 1]
+    assert found.gaussians(1).tolist() == [2]
+    assert found.of_gaussian(2) == [1, 0]
+    assert found.of_gaussian(0) == [0]
+    assert found.of_gaussian(99) == []
+    assert found.score(torch.eye(4)[:3]).tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+def test_round_trip_and_mixed_files(tmp_path):
+    gaussians = blob_gaussians()
+    field = Field(gaussians, torch.randn(3, len(gaussians), 4), Identity(4), {}, None, made_up())
+    save_field(tmp_path, field)
+    found = load_field(tmp_path).instances
+    assert found is not None
+    assert all(torch.equal(t, made_up().tensors()[name]) for name, t in found.tensors().items())
+    write_tensors(tmp_path / "instances.safetensors", made_up().tensors(), {"format": "another"})
+    with pytest.raises(FormatError, match="another field"):
+        load_field(tmp_path)
+    (tmp_path / "instances.safetensors").unlink()
+    with pytest.raises(FormatError, match="not found"):
+        load_field(tmp_path)
+    save_field(tmp_path / "without", Field(gaussians, None, None, {}))
+    assert load_field(tmp_path / "without").instances is None
+    assert read_tensors(tmp_path / "without" / "field.safetensors")[1]["instances_sha256"] is None
+
+
+CHANGES = {
+    "missing": ({"rows": None}, "missing or unknown"),
+    "unknown": ({"more": torch.zeros(1)}, "missing or unknown"),
+    "dtype": ({"rows": torch.zeros(5)}, "is not torch.int32"),
+    "axes": ({"vectors": torch.zeros(2).half()}, "of 2 axes"),
+    "width": ({"vectors": torch.eye(5).half()[:2]}, "width 5"),
+    "counts": ({"views": torch.ones(3).int()}, "2 vectors, 3 views"),
+    "columns": ({"members": torch.zeros(3, 2).int()}, "2 columns"),
+    "nan": ({"vectors": torch.full((2, 4), torch.nan).half()}, "not finite"),
+    "trust": ({"reliability": torch.tensor([1.0, torch.inf])}, "not finite"),
+    "beginnings": ({"first": torch.tensor([0, 6, 5])}, "do not rise"),
+    "end": ({"first": torch.tensor([0, 4, 6])}, "do not rise"),
+    "outside": ({"rows": torch.tensor([0, 1, 2, 9, 2]).int()}, "outside the 9"),
+    "negative": ({"rows": torch.tensor([-1, 1, 2, 3, 2]).int()}, "outside the 9"),
+    "twice": ({"rows": torch.tensor([0, 1, 1, 3, 2]).int()}, "do not rise"),
+    "member": ({"members": torch.tensor([[2, 0, 0]]).int()}, "none of the 2"),
+}
+
+
+@pytest.mark.parametrize("name", list(CHANGES))
+def test_crafted_tensors(name):
+    change, message = CHANGES[name]
+    tensors = {k: v for k, v in {**made_up().tensors(), **change}.items() if v is not None}
+    with pytest.raises(FormatError, match=message):
+        load_instances(tensors, 9, 4)
