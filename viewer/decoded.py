@@ -40,5 +40,5 @@ class DecodedCodes:
 
     def relevancy(self, phrases: Phrases) -> Float[Tensor, "Q L N"]:
         """Give the relevancy of every Gaussian, per phrase and level; 0.5 where no view has shown it."""
-        scores = relevancy(self._table, phrases.positives, phrases.canonicals)
+        scores = phrases.join(relevancy(self._table, phrases.positives, phrases.canonicals))
         return scores[:, self._index].unflatten(1, self._shape)

@@ -88,6 +88,6 @@ def segment_maps(
         phrases: what is asked.
         fill: value of pixels without a mask.
     """
-    scores = relevancy(vectors.float(), phrases.positives, phrases.canonicals).numpy()  # Q M
+    scores = phrases.join(relevancy(vectors.float(), phrases.positives, phrases.canonicals)).numpy()  # Q M
     table = np.concatenate([scores, np.full((len(phrases), 1), fill)], axis=1).astype(np.float32)
     return table[:, ids]  # id -1 reads the last column

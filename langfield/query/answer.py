@@ -113,8 +113,6 @@ def ask(
 ) -> Answer:
     """Search a field's views for a phrase and answer with the best one.
 
-    The search blends relevancies of Gaussians; the answer is drawn anew in the view and level it found.
-
     Args:
         field: a field with a language part.
         views: camera per view name, such as those of the capture's frames.
@@ -125,8 +123,26 @@ def ask(
     Raises:
         QueryError: the phrase cannot be asked, there is no view, or encoder and field do not fit.
     """
-    _, codec = language_of(field)
-    phrases = encode_phrases(encoder, [text], codec.dim)
+    return answer(field, views, encode_phrases(encoder, [text], language_of(field)[1].dim), settings)
+
+
+def answer(
+    field: Field, views: Mapping[str, Camera], phrases: Phrases, settings: AskSettings = AskSettings()
+) -> Answer:
+    """Answer the first row of any question: words, a picture, a region, or one of several things.
+
+    The search blends relevancies of Gaussians; the answer is drawn anew in the view and level it found.
+
+    Args:
+        field: a field with a language part.
+        views: camera per view name, such as those of the capture's frames.
+        phrases: the question; `Phrases.row` gives its other rows.
+        settings: how hard to search.
+
+    Raises:
+        QueryError: there is no view, or the field has no language part.
+    """
+    phrases = phrases.row(0)
     scores = gaussian_relevancy(field, phrases)[0]
     name, level = _best_view(field, views, scores, settings)
     camera = _fit_side(views[name], settings.answer_side_px)

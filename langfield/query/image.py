@@ -85,7 +85,7 @@ def relevancy_of_latents(latents: Float[Tensor, "*B d"], codec: Codec, phrases: 
     flat = torch.where(seen, flat / length.clamp_min(1e-12), 0.0)
     rows = max(1, CHUNK_FLOATS // codec.dim)
     parts = [relevancy(codec.decode(part), phrases.positives, phrases.canonicals) for part in flat.split(rows)]
-    return torch.cat(parts, dim=1).unflatten(1, latents.shape[:-1])
+    return phrases.join(torch.cat(parts, dim=1)).unflatten(1, latents.shape[:-1])
 
 
 def relevancy_maps(field: Field, camera: Camera, phrases: Phrases) -> Float[Tensor, "Q L H W"]:

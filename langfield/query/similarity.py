@@ -62,7 +62,7 @@ class Similarity:
         """Give the relevancy of every Gaussian, per phrase and level; 0.5 where no view has shown it."""
         if self._canonicals is None or not torch.equal(self._canonicals[0], phrases.canonicals):
             self._canonicals = phrases.canonicals, self.products(phrases.canonicals).amax(dim=-1, keepdim=True)
-        return relevancy_from(self.products(phrases.positives), self._canonicals[1])
+        return phrases.join(relevancy_from(self.products(phrases.positives), self._canonicals[1]))
 
 
 class _Words:
@@ -101,11 +101,11 @@ class StillView:
         """Give the relevancy of every pixel, per phrase and level; the canonical phrases are drawn once."""
         if self._canonicals is not None and torch.equal(self._canonicals[0], phrases.canonicals):
             wanted = self._draw(self._similarity.products(phrases.positives))
-            return expected_relevancy(wanted, *self._canonicals[1:])
+            return phrases.join(expected_relevancy(wanted, *self._canonicals[1:]))
         drawn = self._draw(self._similarity.channels(phrases))
-        wanted, nearest, gain = split_channels(drawn, len(phrases))
+        wanted, nearest, gain = split_channels(drawn, len(phrases.positives))
         self._canonicals = phrases.canonicals, nearest, gain
-        return expected_relevancy(wanted, nearest, gain)
+        return phrases.join(expected_relevancy(wanted, nearest, gain))
 
     def _draw(self, products: Float[Tensor, "L N P"]) -> Float[Tensor, "H W L P"]:
         flat = products.movedim(0, 1).flatten(1).to(self._screen.splats.means2d).contiguous()
@@ -115,7 +115,7 @@ class StillView:
 def split_channels(
     drawn: Float[Tensor, "H W L P+1"], many: int
 ) -> tuple[Float[Tensor, "H W L Q"], Float[Tensor, "H W L 1"], Float[Tensor, "H W L 1"]]:
-    """Take blended `Similarity.channels` apart for `expected_relevancy`; `many` is the number of phrases."""
+    """Take blended `Similarity.channels` apart for `expected_relevancy`; `many` is the number of positives."""
     covered = drawn[..., -1:]
     gain = torch.where(covered > LEAST_SEEN, TEMPERATURE / covered.clamp_min(LEAST_SEEN), 0.0)
     return drawn[..., :many], drawn[..., many:-1].amax(dim=-1, keepdim=True), gain
@@ -152,4 +152,4 @@ def similar_view(
     flat = channels.movedim(0, 1).flatten(1).to(field.gaussians.means).contiguous()
     view = rasterize(field.gaussians, camera, channels=flat, options=RasterOptions(colour=colour))
     drawn = cast(Tensor, view.channels).unflatten(-1, (len(channels), -1))
-    return expected_relevancy(*split_channels(drawn, len(phrases))), view
+    return phrases.join(expected_relevancy(*split_channels(drawn, len(phrases.positives)))), view

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
 from langfield.errors import QueryError
-from langfield.query.relevancy import CANONICALS, check_text, encode_phrases, relevancy
+from langfield.query.relevancy import CANONICALS, Phrases, check_text, encode_phrases, relevancy
 from tests.blobs import DIM, Words
 
 
@@ -81,3 +81,42 @@ def test_phrases_carry_the_encoder():
     assert phrases.positives.shape == (2, DIM)
     assert phrases.canonicals.shape == (4, DIM)
     assert phrases.encoder["name"] == "two-words"
+
+
+def scores_of(phrases: Phrases, vectors: torch.Tensor) -> torch.Tensor:
+    return phrases.join(relevancy(vectors, phrases.positives, phrases.canonicals))
+
+
+VECTORS = normalize(torch.randn(50, DIM, generator=torch.Generator().manual_seed(1)), dim=-1)
+
+
+def test_order_of_texts_is_order_of_rows_and_a_batch_is_its_texts():
+    there, back = (encode_phrases(Words(), texts, DIM) for texts in (["ball", "cube", "gnu"], ["gnu", "cube", "ball"]))
+    assert torch.equal(scores_of(there, VECTORS), scores_of(back, VECTORS).flip(0))
+    for i, text in enumerate(there.texts):
+        alone = scores_of(encode_phrases(Words(), [text], DIM), VECTORS)
+        torch.testing.assert_close(alone[0], scores_of(there, VECTORS)[i])
+        torch.testing.assert_close(alone, scores_of(there.row(i), VECTORS))
+
+
+def test_negatives_are_the_askers_and_their_order_is_nothing():
+    plain, other, turned = (
+        scores_of(encode_phrases(Words(), ["ball"], DIM, negatives), VECTORS)
+        for negatives in (CANONICALS, ("cube", "things"), ("things", "cube"))
+    )
+    assert torch.equal(other, turned)
+    assert not torch.allclose(plain, other)
+    cube = torch.eye(DIM)[1:2]
+    assert float(scores_of(encode_phrases(Words(), ["ball"], DIM, ("cube",)), cube)) < 0.01
+    with pytest.raises(QueryError, match="no negative"):
+        encode_phrases(Words(), ["ball"], DIM, ())
+    with pytest.raises(QueryError, match="empty"):
+        encode_phrases(Words(), ["ball"], DIM, ("",))
+
+
+def test_any_of_is_the_best_of_its_rows():
+    several = encode_phrases(Words(), ["ball", "cube", "gnu"], DIM)
+    one = several.any_of()
+    assert (len(one), one.texts) == (1, ("ball or cube or gnu",))
+    assert torch.equal(scores_of(one, VECTORS)[0], scores_of(several, VECTORS).amax(dim=0))
+    assert torch.equal(scores_of(one.row(0), VECTORS), scores_of(one, VECTORS))

@@ -72,6 +72,15 @@ def test_a_still_view_gives_the_same_maps_and_asks_again(field: Field):
         torch.testing.assert_close(still.maps(phrases), relevancy_maps(field, camera, phrases), rtol=0, atol=1e-5)
 
 
+def test_any_of_several_is_one_row_everywhere(field: Field):
+    camera, several = look(0.2), encode_phrases(Words(), ["ball", "cube"], DIM)
+    one, still = several.any_of(), StillView(field, camera)
+    assert torch.equal(gaussian_relevancy(field, one)[0], gaussian_relevancy(field, several).amax(dim=0))
+    best = relevancy_maps(field, camera, several).amax(dim=0)
+    for maps in (relevancy_maps(field, camera, one), still.maps(one), still.maps(one)):
+        torch.testing.assert_close(maps[0], best, rtol=0, atol=1e-5)
+
+
 def test_one_level_and_the_picture(field: Field):
     camera, phrases = look(0.0), encode_phrases(Words(), ["ball"], DIM)
     every, without = relevancy_view(field, camera, phrases)
