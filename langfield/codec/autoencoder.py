@@ -23,9 +23,10 @@ from torch.nn.functional import normalize
 
 from langfield.artefacts import content_key, read_tensors, write_tensors
 from langfield.codec.fidelity import report_fidelity
-from langfield.codec.training import check_vectors, one_thread
+from langfield.codec.training import check_vectors
 from langfield.errors import FormatError, SettingsError
 from langfield.progress import say, track
+from langfield.threads import one_thread
 
 STATE_EVERY_EPOCHS = 20
 MAX_WIDTH = 16_384

@@ -20,10 +20,11 @@ from torch.nn.functional import normalize, pad
 from langfield.codec.atoms import cluster_step, refine_step, spread_start
 from langfield.codec.fidelity import report_fidelity
 from langfield.codec.pursuit import Pursuit, pursue, pursue_sums
-from langfield.codec.training import check_vectors, one_thread
+from langfield.codec.training import check_vectors
 from langfield.codec.words import MAX_ATOMS, MAX_WEIGHT, Terms, pack_words, unpack_words
 from langfield.errors import FormatError, SettingsError
 from langfield.progress import track
+from langfield.threads import one_thread
 
 MAX_TERMS = 64
 MAX_DIM = 65_536

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from langfield.codec.fidelity import report_fidelity
-from langfield.codec.training import check_vectors, one_thread
+from langfield.codec.training import check_vectors
 from langfield.errors import FormatError, SettingsError
+from langfield.threads import one_thread
 
 TOLERANCE = 1e-3
 

@@ -1,9 +1,6 @@
-"""What fitting any codec shares: vectors that can be learnt from, and sums that always have one order."""
+"""What fitting any codec shares: vectors that can be learnt from."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
@@ -28,14 +25,3 @@ def check_vectors(vectors: Float[Tensor, "M D"], what: str) -> Float[Tensor, "M 
             f"{what} needs at least two finite vectors", f"shape {tuple(vectors.shape)}", "add pictures"
         )
     return vectors
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread: the work is too small to share, and sums then always have one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

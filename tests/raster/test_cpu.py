@@ -2,8 +2,6 @@
 """The compiled kernels against the specification, against finite differences, and against poison."""
 
 import math
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import pytest
 import torch
@@ -107,29 +105,6 @@ def test_kernels_only_leaves_torchs_threads_as_they_were():
         with pytest.raises(ZeroDivisionError), kernels_only():
             _ = 1 / 0
         assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_threads_inside_kernels_only_at_once_leave_the_setting_as_it_was():
-    before, met = torch.get_num_threads(), Barrier(2)
-
-    def overlap(first: bool) -> int:
-        if not first:
-            met.wait(10)
-        with kernels_only():
-            many = kernel_threads()
-            if first:
-                met.wait(10)
-            met.wait(10)
-        return many
-
-    try:
-        torch.set_num_threads(2)
-        with ThreadPoolExecutor(2) as workers:
-            assert list(workers.map(overlap, (True, False))) == [2, 2]
-        with ThreadPoolExecutor(1) as fresh:
-            assert fresh.submit(torch.get_num_threads).result() == 2
     finally:
         torch.set_num_threads(before)
 
