@@ -23,7 +23,8 @@ from langfield.capture.images import read_picture
 from langfield.capture.key import capture_key
 from langfield.capture.normalize import normalize_capture
 from langfield.capture.types import Capture, Frame
-from langfield.codec import Identity, fit_autoencoder, fit_codebook, fit_pca, load_codec
+from langfield.codec import fit_autoencoder, fit_codebook, fit_identity, fit_pca, load_codec
+from langfield.codec.fidelity import fidelity_text
 from langfield.codec.types import Codec
 from langfield.errors import FormatError
 from langfield.progress import say, track
@@ -136,8 +137,9 @@ def make_codec(features: Sequence[FrameFeatures], settings: RunSettings, cache: 
     key = content_key("codec", VERSIONS["codec"], [f.embeddings.stem for f in features], how)
     path = cache.path("codec", key, ".safetensors")
     if cache.has("codec", path):
-        say("codec: cached")
-        return load_codec(*read_tensors(path))
+        codec = load_codec(*read_tensors(path))
+        say(f"codec: cached; {codec.kind} of {codec.width} numbers: {fidelity_text(codec.about()['fidelity'])}")
+        return codec
     vectors = torch.cat([f.load()[1] for f in features])
     if len(vectors) < 2:
         raise FormatError("no masks were found in any view", None, "try another segmenter or larger pictures")
@@ -154,5 +156,5 @@ def _fit_codec(vectors: Float[Tensor, "M D"], settings: RunSettings, unfinished:
     if settings.compress == "pca":
         return fit_pca(vectors, settings.pca_width)
     if settings.compress == "identity":
-        return Identity(vectors.shape[1])
+        return fit_identity(vectors)
     return fit_autoencoder(vectors, settings.codec, unfinished)

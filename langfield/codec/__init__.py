@@ -9,7 +9,7 @@ from torch import Tensor
 
 from langfield.codec.autoencoder import Autoencoder, AutoencoderSettings, fit_autoencoder, load_autoencoder
 from langfield.codec.codebook import Codebook, CodebookSettings, fit_codebook, load_codebook
-from langfield.codec.identity import Identity, load_identity
+from langfield.codec.identity import Identity, fit_identity, load_identity
 from langfield.codec.pca import Pca, fit_pca, load_pca
 from langfield.codec.types import Codec
 from langfield.errors import FormatError
@@ -47,6 +47,7 @@ __all__ = [
     "Pca",
     "fit_autoencoder",
     "fit_codebook",
+    "fit_identity",
     "fit_pca",
     "load_codec",
 ]

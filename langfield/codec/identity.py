@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from langfield.codec.fidelity import report_fidelity
+from langfield.codec.training import check_vectors
 from langfield.errors import FormatError
 
 
@@ -18,8 +20,9 @@ class Identity:
     kind = "identity"
     linear = True
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, fidelity: Mapping[str, float] | None = None) -> None:
         self.dim = self.width = dim
+        self.fidelity = dict(fidelity or {})
 
     def encode(self, vectors: Float[Tensor, "M D"]) -> Float[Tensor, "M d"]:
         """Give the vectors, scaled to unit length."""
@@ -39,7 +42,22 @@ class Identity:
 
     def about(self) -> dict[str, Any]:
         """Give kind and sizes as JSON data."""
-        return {"kind": self.kind, "dim": self.dim, "width": self.width, "fidelity": {"mean_cosine": 1.0}}
+        return {"kind": self.kind, "dim": self.dim, "width": self.width, "fidelity": dict(self.fidelity)}
+
+
+def fit_identity(vectors: Float[Tensor, "M D"]) -> Identity:
+    """Fit nothing, and measure it as every other codec is measured.
+
+    Args:
+        vectors: unit vectors, one per segment.
+
+    Raises:
+        SettingsError: there are fewer than two usable vectors.
+    """
+    vectors = check_vectors(vectors, "identity")
+    codec = Identity(vectors.shape[1])
+    codec.fidelity = report_fidelity("identity", vectors, codec.decode(codec.encode(vectors)))
+    return codec
 
 
 def load_identity(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Identity:
@@ -48,7 +66,7 @@ def load_identity(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Id
     Raises:
         FormatError: the width is no whole number from 1 to 65536, or there are tensors.
     """
-    dim = about.get("dim")
-    if not isinstance(dim, int) or not 1 <= dim <= 65_536 or tensors:
+    dim, fidelity = about.get("dim"), about.get("fidelity") or {}
+    if not isinstance(dim, int) or not 1 <= dim <= 65_536 or tensors or not isinstance(fidelity, dict):
         raise FormatError("codec description is not an identity", f"dim {dim!r}, {len(tensors)} tensors")
-    return Identity(dim)
+    return Identity(dim, fidelity)

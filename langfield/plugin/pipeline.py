@@ -128,6 +128,7 @@ class LangsplatPipeline(VanillaPipeline):
         write_results(folder, self.fit.field(self.codec, provenance), parser.capture, features)
         return {
             "quality": quality,
+            "codec": self.codec.about() if self.codec else None,
             "training_views": [f.name for f in parser.training],
             "held_out_views": [f.name for f in parser.held_out],
             "notes": list(parser.capture.notes),

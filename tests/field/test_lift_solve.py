@@ -147,10 +147,8 @@ def test_settings_out_of_range():
 
 def test_a_view_without_a_table_is_named():
     segments = segments_of({0: torch.randn(3, 4), 2: torch.randn(2, 4)})
-    assert segments.rows(torch.cat([column_of(0, torch.tensor([2])), column_of(2, torch.tensor([1]))])).tolist() == [
-        2,
-        4,
-    ]
+    columns = torch.cat([column_of(0, torch.tensor([2])), column_of(2, torch.tensor([1]))])
+    assert segments.rows(columns).tolist() == [2, 4]
     for view, segment in ((1, 0), (3, 0), (2, 2)):
         with pytest.raises(FormatError, match="sums hold"):
             segments.rows(column_of(view, torch.tensor([segment])))
