@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import struct
 import zipfile
@@ -21,9 +22,11 @@ import torch
 from langfield.errors import FormatError, StorageError
 
 GIB = 2**30
-# What zipfile, zlib and numpy raise on damaged bytes; MemoryError: a header that declares an absurd shape.
+MAX_INFLATION = 1032
+"""Bytes that one byte of deflate can stand for, at most."""
+# What zipfile, zlib and numpy raise on damaged bytes.
 NPZ_ERRORS = (
-    OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
+    OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 
@@ -113,20 +116,38 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Path, max_bytes: int = GIB) -> dict[str, np.ndarray]:
-    """Read an npz written by `write_arrays`, never unpickling.
+    """Read an npz written by `write_arrays`, never unpickling; memory is taken for what the archive holds only.
 
     Raises:
         FormatError: missing, damaged, or its arrays would take more than `max_bytes` together.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            need = sum(entry.file_size for entry in archive.infolist())
-        if need > max_bytes:
-            raise FormatError(f"arrays of {need} bytes exceed the limit of {max_bytes}", path)
-        with np.load(path, allow_pickle=False) as loaded:
-            return {name: loaded[name] for name in loaded.files}
+            entries = archive.infolist()
+            need = sum(entry.file_size for entry in entries)
+            most = min(max_bytes, MAX_INFLATION * path.stat().st_size)
+            if need > most:
+                raise FormatError(f"arrays of {need} bytes exceed the limit of {most}", path)
+            if len({entry.filename for entry in entries}) != len(entries):
+                raise FormatError("an array is there twice", path)
+            return {entry.filename.removesuffix(".npy"): _array(archive, entry, path) for entry in entries}
     except NPZ_ERRORS as error:
-        raise FormatError(f"not readable as arrays: {error}", path) from error
+        raise FormatError(f"not readable as arrays: {str(error)[:200]}", path) from error
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> np.ndarray:
+    """Read one array whose header fits the bytes that are there."""
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise FormatError(f"array {entry.filename[:80]} is compressed in another way", path)
+    with archive.open(entry) as file:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise FormatError(f"array {entry.filename[:80]} is of another version", path)
+        shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
+        data = file.read()
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) or dtype.itemsize == 0:
+        raise FormatError(f"array {entry.filename[:80]} is cut short or not of plain numbers", path)
+    return np.frombuffer(bytearray(data), dtype).reshape(shape, order="F" if by_column else "C")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any] | None = None) -> None:
@@ -141,7 +162,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read tensors and their `about` header from a safetensors file.
 
     Raises:
-        FormatError: missing, cut short, or not safetensors.
+        FormatError: missing, cut short, not safetensors, or `about` is no JSON object.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -149,9 +170,12 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise FormatError(f"not readable as safetensors: {error}", path) from error
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise FormatError(f"not readable as safetensors: {str(error)[:200]}", path) from error
+    if not isinstance(about, dict):
+        raise FormatError("the description in the file is no JSON object", path)
+    return tensors, about
 
 
 def check_safetensors_header(path: Path) -> None:

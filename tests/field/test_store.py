@@ -1,6 +1,8 @@
 """Fields on disk: what is written comes back, and crafted or mixed files are refused in one sentence."""
 
+import hashlib
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,8 +10,10 @@ import torch
 from langfield.artefacts import read_tensors, write_tensors
 from langfield.codec import Identity, fit_codebook
 from langfield.errors import FormatError, StorageError
+from langfield.field import parts
 from langfield.field.store import load_field, save_field
 from langfield.field.types import Field
+from langfield.field.world import IDENTITY, World, world_of
 from tests.blobs import blob_gaussians
 
 
@@ -66,11 +70,13 @@ def bad_tensors():
     n = len(blob_gaussians())
     return {
         "nan": ({"means": torch.full((n, 3), torch.nan)}, "not finite"),
-        "integers": ({"quats": torch.ones(n, 4, dtype=torch.int64)}, "of floats"),
+        "integers": ({"quats": torch.ones(n, 4, dtype=torch.int64)}, "quats is not of shape .* float32"),
+        "mixed": ({"quats": torch.ones(n, 4).half()}, "another number format"),
         "count": ({"log_scales": torch.ones(n - 1, 3)}, "log_scales is not"),
         "harmonics": ({"sh": torch.ones(n, 5, 3)}, "sh is not"),
         "scalar": ({"means": torch.tensor(1.0)}, "means is not"),
-        "codes": ({"codes": torch.ones(3, n, 5)}, "codes are not"),
+        "codes": ({"codes": torch.ones(3, n, 5)}, "codes is not"),
+        "empty": ({"means": torch.ones(0, 3)}, "means is not"),
         "unknown": ({"pickle": torch.ones(1)}, "unknown tensors"),
     }
 
@@ -88,10 +94,15 @@ def test_crafted_tensors(folder, name):
     ("change", "message"),
     [
         ({"format": "other"}, "not a langfield field"),
-        ({"version": 3}, "update langfield"),
+        ({"version": 4}, "update langfield"),
+        ({"version": True}, "update langfield"),
+        ({"version": 3, "minor": "1"}, "update langfield"),
+        ({"provenance": {"world": 1}}, "world is no JSON"),
+        ({"provenance": {"world": {"T_field_capture": [[1]]}}}, "lacks name, unit or a transform"),
+        ({"provenance": {"world": {"T_field_capture": [[float("nan")] * 4] * 4}}}, "finite"),
         ({"version": "1"}, "update langfield"),
         ({"provenance": 3}, "no provenance"),
-        ({"codec_sha256": None}, "names no codec"),
+        ({"codec_sha256": None}, "no codec is named"),
     ],
 )
 def test_crafted_header(folder, change, message):
@@ -122,7 +133,79 @@ def test_write_to_a_place_that_is_a_file(tmp_path):
         save_field(tmp_path / "run", Field(blob_gaussians(), None, None, {}))
 
 
-def test_words_and_reliability_come_back_and_old_files_stay_old(tmp_path, folder):
+def write_as_version_1_did(folder, gaussians, codes, codec):
+    """The layout of the first release, spelled out."""
+    write_tensors(folder / "codec.safetensors", codec.tensors(), codec.about())
+    names = ("means", "quats", "log_scales", "logit_opacities", "sh")
+    tensors = dict(zip(names, gaussians.tensors(), strict=True)) | {"codes": codes}
+    key = hashlib.sha256((folder / "codec.safetensors").read_bytes()).hexdigest()
+    about = {"format": "langfield field", "version": 1, "codec_sha256": key, "provenance": {"settings": {"seed": 1}}}
+    write_tensors(folder / "field.safetensors", tensors, about)
+
+
+def change_file(folder, parts=None, **about):
+    tensors, old = read_tensors(folder / "field.safetensors")
+    write_tensors(folder / "field.safetensors", tensors | (parts or {}), old | about)
+
+
+def test_files_of_version_1_load(tmp_path):
+    gaussians, codes = blob_gaussians(), torch.randn(3, 160, 4).half()
+    write_as_version_1_did(tmp_path, gaussians, codes, Identity(4))
+    field = load_field(tmp_path)
+    assert field.codes is not None
+    assert torch.equal(field.codes, codes)
+    assert field.provenance == {"settings": {"seed": 1}}
+    assert world_of(field.provenance) == World("as given", "unknown", IDENTITY)
+
+
+def test_files_of_version_2_load(tmp_path):
+    codec = fit_codebook(torch.randn(40, 16, generator=torch.Generator().manual_seed(0)))
+    codes = codec.encode(torch.randn(480, 16)).unflatten(0, (3, 160))
+    write_as_version_1_did(tmp_path, blob_gaussians(), codes, codec)
+    change_file(tmp_path, {"reliability": torch.rand(3, 160)}, version=2)
+    field = load_field(tmp_path)
+    assert field.reliability is not None
+    assert field.codes is not None
+    assert torch.equal(field.codes, codes)
+
+
+def test_a_newer_minor_version_is_read_without_what_only_it_knows(folder, capfd):
+    change_file(folder, {"touch.softness": torch.ones(7)}, version=3, minor=9)
+    assert load_field(folder).codes is not None
+    assert "touch.softness" in capfd.readouterr().err
+
+
+def test_what_a_newer_version_calls_needed_is_not_left_out(folder):
+    change_file(folder, {"touch.softness": torch.ones(7)}, version=3, minor=9, needed=["means", "touch.softness"])
+    with pytest.raises(FormatError, match=r"without knowing touch\.softness .*update langfield"):
+        load_field(folder)
+
+
+def test_a_new_part_is_a_row_and_a_group_is_whole_or_absent(monkeypatch):
+    rows = (
+        parts.Part("pair.a", "pair.a", ("N",), {torch.int32: (3, 1)}),
+        parts.Part("pair.b", "pair.b", ("N", "d"), {torch.float16: (3, 1)}),
+    )
+    monkeypatch.setattr(parts, "PARTS", parts.PARTS + rows)
+    monkeypatch.setattr(parts, "GROUPS", parts.GROUPS | {"pair": lambda found, _: found})
+    pair = SimpleNamespace(a=torch.arange(160, dtype=torch.int32), b=torch.ones(160, 4).half())
+    field = SimpleNamespace(gaussians=blob_gaussians(), codes=None, reliability=None, pair=pair)
+    tensors, version = parts.take_apart(field)
+    assert version == (3, 1)
+    assert parts.put_together(tensors, Identity(4))["pair"] == vars(pair)
+    del tensors["pair.a"]
+    with pytest.raises(FormatError, match="missing"):
+        parts.put_together(tensors, Identity(4))
+
+
+def test_the_world_comes_back(tmp_path):
+    moved = tuple(tuple(float(i == j) * 2 for j in range(4)) for i in range(4))
+    world = World("colmap", "metre", moved)
+    save_field(tmp_path, Field(blob_gaussians(), None, None, {"world": vars(world)}))
+    assert world_of(load_field(tmp_path).provenance) == world
+
+
+def test_words_and_reliability_come_back_and_a_file_names_the_lowest_version_that_knows_it(tmp_path, folder):
     assert read_tensors(folder / "field.safetensors")[1]["version"] == 1
     gaussians = blob_gaussians()
     codec = fit_codebook(torch.randn(40, 16, generator=torch.Generator().manual_seed(0)))
@@ -149,5 +232,5 @@ def test_words_and_reliability_are_checked(tmp_path, wrong):
         "unfinite": {"reliability": torch.full((3, n), torch.nan)},
     }[wrong]
     save_field(tmp_path, Field(gaussians, parts["codes"], codec, {}, parts["reliability"]))
-    with pytest.raises(FormatError, match="int16 words" if wrong == "codes" else "reliability is not"):
+    with pytest.raises(FormatError, match="codes of kind codebook are not" if wrong == "codes" else "reliability"):
         load_field(tmp_path)
