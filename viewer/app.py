@@ -11,14 +11,17 @@ from importlib.metadata import version
 import numpy as np
 import viser
 
-from langfield.errors import EnvironmentProblem, LangfieldError
+from langfield.errors import EnvironmentProblem, LangfieldError, SettingsError
 from langfield.progress import say
 from langfield.raster.types import Gaussians
 from langfield.run import Run
 from langfield.viewer import cameras
 from langfield.viewer.asking import Asker, best_view
+from langfield.viewer.gate import LIMITS, Gate, Key, Limits
+from langfield.viewer.guard import GuardedServer
 from langfield.viewer.panel import Panel
 from langfield.viewer.splats import SplatScene
+from langfield.viewer.traffic import Traffic
 
 MINIMUM_VISER = (1, 0, 25)
 """Older ones answer `GET /../..` with any file of the machine."""
@@ -34,14 +37,9 @@ class ViewerSettings:
     """The next free one is taken where it is in use; 0 takes any free one."""
     text_encoder: str | None = None
     """Text encoder to ask with; the run's own by default."""
-
-
-class LocalServer(viser.ViserServer):
-    """viser's server without its public tunnel, which any page could open to put the scene on the internet."""
-
-    def request_share_url(self, verbose: bool = True) -> str | None:  # noqa: ARG002
-        """Refuse."""
-        return None
+    allow_network: bool = False
+    """Listen on an address that others reach."""
+    limits: Limits = LIMITS
 
 
 class ViewerApp:
@@ -49,7 +47,9 @@ class ViewerApp:
 
     def __init__(self, run: Run, settings: ViewerSettings = ViewerSettings()) -> None:
         self._run, self._settings = run, settings
-        self._server: LocalServer | None = None
+        self._server: GuardedServer | None = None
+        self.gate = Gate(is_loopback(settings.host), settings.limits)
+        self.traffic = Traffic()
         self._panel: Panel | None = None
 
     @property
@@ -70,8 +70,12 @@ class ViewerApp:
 
     @property
     def url(self) -> str:
-        """What to open in a browser on this machine."""
-        return f"http://{_in_url(self._settings.host)}:{self.port}"
+        """What to open in a browser on this machine, its secret included."""
+        return self.link(self.gate.owner)
+
+    def link(self, key: Key) -> str:
+        """Give the address that a key opens."""
+        return f"http://{_in_url(self._settings.host)}:{self.port}/?token={key.secret}"
 
     def start(self) -> None:
         """Serve the page.
@@ -80,8 +84,8 @@ class ViewerApp:
             EnvironmentProblem: viser is too old to be safe, or the address cannot be listened on.
         """
         check_viser(version("viser"))
-        check_address(self._settings.host)
-        self._server = LocalServer(self._settings.host, self._settings.port, label="langfield", verbose=False)
+        check_address(self._settings.host, self._settings.allow_network)
+        self._server = GuardedServer(self.gate, self.traffic, self._settings.host, self._settings.port)
         self._server.gui.configure_theme(
             control_layout="collapsible", dark_mode=True, show_logo=False, show_share_button=False
         )
@@ -113,8 +117,13 @@ class ViewerApp:
         self._server = self._panel = None
 
 
-def serve(run: Run, settings: ViewerSettings) -> None:
+def serve(run: Run, settings: ViewerSettings, share_minutes: float | None = None) -> None:
     """Serve a run until interrupted, saying where it can be opened.
+
+    Args:
+        run: what to show.
+        settings: how.
+        share_minutes: also print a link that only allows to look around, for so long.
 
     Raises:
         EnvironmentProblem: viser is too old to be safe, or the address cannot be listened on.
@@ -124,6 +133,9 @@ def serve(run: Run, settings: ViewerSettings) -> None:
     try:
         for line in invitation(app.url, app.port, settings.host):
             say(line)
+        if share_minutes is not None:
+            key = app.gate.issue("reader", share_minutes)
+            say(f"to look around only, for {share_minutes:g} minutes: {app.link(key)}")
         threading.Event().wait()
     finally:
         app.stop()
@@ -137,8 +149,8 @@ def invitation(url: str, port: int, host: str) -> list[str]:
         lines.append(f"from another machine: ssh -L {port}:127.0.0.1:{port} {here}   then open the same address there")
     else:
         lines.append(
-            f"WARNING: listening on {host}: everybody who reaches this machine can see the scene and ask it; "
-            "the page has no password"
+            f"WARNING: listening on {host}: whoever reaches this machine and knows the address above, or reads it off "
+            "the network (it is not encrypted), can see the scene and use the page"
         )
     return lines
 
@@ -158,12 +170,18 @@ def check_viser(found: str) -> None:
         )
 
 
-def check_address(host: str) -> None:
+def check_address(host: str, allow_network: bool = False) -> None:
     """Check that an address can be listened on (viser would try a thousand ports and then wait for ever).
 
     Raises:
+        SettingsError: others reach it, and that was not allowed.
         EnvironmentProblem: it is not an address of this machine.
     """
+    if not is_loopback(host) and not allow_network:
+        raise SettingsError(
+            "others on the network would reach the viewer", f"--host {host}",
+            "add --allow-network if they may, or keep --host 127.0.0.1 and use the ssh line it prints",
+        )  # fmt: skip
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:

@@ -8,15 +8,23 @@ from typing import Annotated
 import tyro
 
 
-def view(run: Annotated[Path, tyro.conf.Positional], host: str = "127.0.0.1", port: int = 7007) -> None:
+def view(
+    run: Annotated[Path, tyro.conf.Positional],
+    host: str = "127.0.0.1",
+    port: int = 7007,
+    allow_network: bool = False,
+    share_minutes: float | None = None,
+) -> None:
     """Open a field in the browser: type words, see where they are.
 
     Args:
         run: a run's folder, its config.yml, or a folder with runs below it.
-        host: address to listen on; anything but loopback is open to your network.
-        port: port to listen on.
+        host: address to listen on; any but this machine's own needs --allow-network.
+        port: port to listen on; the next free one where it is in use.
+        allow_network: let others on the network reach the page.
+        share_minutes: also print a link for others that only allows to look around, for so long.
     """
     from langfield.run import open_run
     from langfield.viewer.app import ViewerSettings, serve
 
-    serve(open_run(run), ViewerSettings(host=host, port=port))
+    serve(open_run(run), ViewerSettings(host, port, allow_network=allow_network), share_minutes)

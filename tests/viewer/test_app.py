@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from langfield.errors import EnvironmentProblem, LangfieldError
+from langfield.errors import EnvironmentProblem, LangfieldError, SettingsError
 from langfield.viewer.app import ViewerApp, ViewerSettings, check_address, check_viser, invitation, is_loopback
 from tests.viewer.scene import MadeUpRun, balls, made_up_run
 
@@ -26,7 +26,9 @@ def app(run: MadeUpRun) -> Iterator[ViewerApp]:
 def status(app: ViewerApp, target: str) -> tuple[int, bytes]:
     """The answer to a raw request line (http.client would tidy the path)."""
     with socket.create_connection(("127.0.0.1", app.port), timeout=10) as connection:
-        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+        cookie = f"{app.gate.cookie}={app.gate.owner.secret}"
+        request = f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+        connection.sendall(request.encode())
         answer = http.client.HTTPResponse(connection)
         answer.begin()
         return answer.status, answer.read()
@@ -157,6 +159,7 @@ def test_the_invitation_names_tunnel_and_danger():
     assert "WARNING" not in local
     assert "WARNING" in "\n".join(invitation("http://localhost:7007", 7007, "0.0.0.0"))  # noqa: S104
     assert ViewerSettings().host == "127.0.0.1"
+    assert not ViewerSettings().allow_network
     assert all(is_loopback(h) for h in ("127.0.0.1", "::1", "localhost"))
     assert not any(is_loopback(h) for h in ("0.0.0.0", "10.0.0.1", "example"))  # noqa: S104
 
@@ -169,6 +172,8 @@ def test_an_unsafe_viser_or_a_foreign_address_is_refused():
             check_viser(old)
     check_address("127.0.0.1")
     with pytest.raises(EnvironmentProblem, match="cannot listen"):
-        check_address("192.0.2.1")
+        check_address("192.0.2.1", allow_network=True)
+    with pytest.raises(SettingsError, match="--allow-network"):
+        check_address("0.0.0.0")  # noqa: S104
     with pytest.raises(LangfieldError, match="not running"):
         _ = ViewerApp(made_up_run(), ViewerSettings()).panel

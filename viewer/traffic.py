@@ -1,0 +1,42 @@
+"""What goes over the wire: bytes and the moment of the last one, so that a question's cost can be told."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+
+class Traffic:
+    """Counts what all connections send; written by the event loop, read by anybody."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes, self._messages, self._received = 0, 0, 0
+        self._last_sent = time.perf_counter()
+
+    def arrived(self) -> None:
+        """Count a message from a page."""
+        with self._lock:
+            self._received += 1
+
+    def sent(self, size: int) -> None:
+        """Count a message to a page, in bytes."""
+        with self._lock:
+            self._bytes += size
+            self._messages += 1
+            self._last_sent = time.perf_counter()
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes sent since the start, all pages together."""
+        return self._bytes
+
+    @property
+    def last_sent(self) -> float:
+        """When the last message went out, by `time.perf_counter`."""
+        return self._last_sent
+
+    @property
+    def received(self) -> int:
+        """Messages taken from pages since the start."""
+        return self._received
