@@ -116,6 +116,28 @@ __global__ void __launch_bounds__(256)
   for (int a = 0; a < left; a++) out[pixel.at * A + codes.a0 + a] = sums[a * THREADS + threadIdx.x];
 }
 
+// Of every row r = Gaussian * L + level: sum over k of weight[r, k] table[level, index[r, k]], for Q questions at once.
+// table: [L, A, Q]; out: [rows, Q]; wrong: 0, becomes 1 where an index is none of 0 .. A - 1 (it is left out), 2 where a
+// weight is not finite. One thread a row.
+__global__ void __launch_bounds__(256)
+    look_up_scores(const int32_t* index, const float* weight, const float* table, int64_t rows, int64_t L, int64_t K,
+                   int64_t A, int64_t Q, float* out, int32_t* wrong) {
+  const int64_t r = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (r >= rows) return;
+  const float* own = table + r % L * A * Q;
+  for (int64_t q = 0; q < Q; q++) {
+    float sum = 0;
+    for (int64_t k = r * K; k < (r + 1) * K; k++) {
+      const int32_t a = index[k];
+      const bool inside = a >= 0 && a < A;
+      if (q == 0 && !inside) atomicMax(wrong, 1);
+      if (q == 0 && !isfinite(weight[k])) atomicMax(wrong, 2);
+      if (inside) sum += weight[k] * own[a * Q + q];
+    }
+    out[r * Q + q] = sum;
+  }
+}
+
 // v_out: [H, W, A]; v_weight: zeros [n, K], added to. grid: tiles.
 __global__ void __launch_bounds__(256, 4)
     splat_codes_backward(const float* packed, const int32_t* start, const int32_t* gaussian, int64_t width,

@@ -21,6 +21,11 @@ MOST_PAIRS = 64
 MOST_SEGMENT = 2**31 - 2
 MOST_LEVELS = 64
 NO_SEGMENT = -1
+LOOK_UP_FAULTS = (
+    "an index lies outside the table",
+    "weight holds values that are not finite",
+    "table holds values that are not finite",
+)
 
 
 @dataclass(frozen=True)
@@ -145,19 +150,35 @@ def gaussian_scores(
     Raises:
         FormatError: shapes, dtypes or devices do not fit, an index lies outside 0 to A - 1, a number is not finite.
     """
+    scores, wrong = _scores(index, weight, table)
+    _check_looked_up(wrong, index)
+    return scores
+
+
+def _scores(index: Tensor, weight: Tensor, table: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Give scores, and on a GPU what its kernel found wrong with the codes, to be read when the CPU waits anyway."""
     levels, atoms, queries = table.shape if table.dim() == 3 else (0, 0, 0)
     if not (levels and atoms and queries):
         raise FormatError("table must be levels x atoms x queries, none of them zero", f"table {list(table.shape)}")
-    n = index.shape[0] if index.dim() else 0
-    _check_codes(index, weight, (n, levels), atoms)
-    if table.dtype != weight.dtype or table.device != weight.device or not table.isfinite().all():
-        where = f"table {table.dtype} on {table.device}"
-        raise FormatError(f"table is not finite, or not as weight ({weight.dtype} on {weight.device})", where)
-    flat = index.to(torch.int64) + atoms * torch.arange(levels, device=index.device)[:, None]
-    scores = torch.nn.functional.embedding_bag(
-        flat.flatten(0, 1), table.flatten(0, 1), per_sample_weights=weight.flatten(0, 1), mode="sum"
-    )
-    return scores.reshape(n, levels, queries)
+    leading = (index.shape[0] if index.dim() else 0, levels)
+    if weight.is_cuda:
+        _check_code_shapes(index, weight, leading)
+    else:
+        _check_codes(index, weight, leading, atoms)
+    where = f"table {table.dtype} on {table.device}"
+    if table.dtype != weight.dtype or table.device != weight.device:
+        raise FormatError(f"table is not as weight ({weight.dtype} on {weight.device})", where)
+    finite = table.isfinite().all()
+    if not weight.is_cuda and not finite:
+        raise FormatError(LOOK_UP_FAULTS[2], where)
+    scores, wrong = ops.look_up_scores(index, weight, table)
+    return scores, torch.maximum(wrong, 3 * finite.logical_not().int()) if weight.is_cuda else None
+
+
+def _check_looked_up(wrong: Tensor | None, index: Tensor) -> None:
+    kind = 0 if wrong is None else int(wrong)
+    if kind:
+        raise FormatError(LOOK_UP_FAULTS[kind - 1], f"index {list(index.shape)} {index.dtype}")
 
 
 @torch.no_grad()
@@ -180,8 +201,10 @@ def splat_scores(
     if index.dim() != 3 or index.shape[0] != len(screen):
         raise FormatError(f"index is not [{len(screen)}, levels, K]", f"index {list(index.shape)}")
     _check_like(screen, {"weight": weight, "index": index})
-    scores = gaussian_scores(index, weight, table).flatten(1)
-    return splat_channels(screen, scores).unflatten(-1, tuple(table.shape[::2]))
+    scores, wrong = _scores(index, weight, table)
+    drawn = splat_channels(screen, scores.flatten(1)).unflatten(-1, tuple(table.shape[::2]))
+    _check_looked_up(wrong, index)
+    return drawn
 
 
 @torch.no_grad()
@@ -232,7 +255,7 @@ def _planes(screen: Screen, segments: Tensor) -> Int32[Tensor, "L H W"]:
     return planes.to(torch.int32)
 
 
-def _check_codes(index: Tensor, weight: Tensor, leading: tuple[int, ...], atoms: int) -> None:
+def _check_code_shapes(index: Tensor, weight: Tensor, leading: tuple[int, ...]) -> None:
     where = f"index {list(index.shape)} {index.dtype}, weight {list(weight.shape)} {weight.dtype}"
     if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool or not weight.is_floating_point():
         raise FormatError("index must hold integers and weight floats", where)
@@ -241,8 +264,13 @@ def _check_codes(index: Tensor, weight: Tensor, leading: tuple[int, ...], atoms:
         raise FormatError(f"index and weight must both be {[*leading, 'K']} with K 1 to {MOST_PAIRS}", where)
     if index.device != weight.device:
         raise FormatError(f"index is on {index.device} and weight on {weight.device}", where)
+
+
+def _check_codes(index: Tensor, weight: Tensor, leading: tuple[int, ...], atoms: int) -> None:
+    _check_code_shapes(index, weight, leading)
     if index.numel() == 0:
         return
+    where = f"index {list(index.shape)} {index.dtype}, weight {list(weight.shape)} {weight.dtype}"
     least, most = (int(x) for x in index.aminmax())
     if least < 0 or most >= atoms:
         raise FormatError(f"indices must be 0 to {atoms - 1}, and {least} to {most} are there", where)

@@ -57,9 +57,10 @@ def project_backward(
     if n:
         gradients = (*out, v_sh, partial)
         launch("project_splats_backward", grid, block, *_seen(scene, viewmat, lens), radii, *grads, *gradients)
-    total = partial.sum(0, dtype=torch.float64).to(viewmat.dtype)
     v_view = torch.zeros_like(viewmat)
-    v_view[:3, :3], v_view[:3, 3] = total[:9].reshape(3, 3), total[9:]
+    if viewmat.device == means.device:  # elsewhere it lies only where nobody asks for its gradient
+        total = partial.sum(0, dtype=torch.float64).to(viewmat.dtype)
+        v_view[:3, :3], v_view[:3, 3] = total[:9].reshape(3, 3), total[9:]
     return [*out, means.new_empty(0) if v_sh is None else v_sh, v_view]
 
 
@@ -229,13 +230,24 @@ def _seen(
     """Give the arguments that projection and its backward share."""
     means, quats, log_scales, logits, sh = scene
     known = (means, quats, log_scales, logits, None if sh is None else _aligned(sh), means.shape[0])
-    return (*known, 0 if sh is None else sh.shape[1], lens.sh_degree, _camera(viewmat, lens), lens.width, lens.height)
+    return (
+        *known,
+        0 if sh is None else sh.shape[1],
+        lens.sh_degree,
+        _camera(viewmat, lens, means.device),
+        lens.width,
+        lens.height,
+    )
 
 
-def _camera(viewmat: Tensor, lens: Lens) -> Tensor:
-    view = viewmat.detach().to(torch.float32)
-    tail = torch.tensor([*lens.intrinsics, lens.near, lens.blur_px2], dtype=torch.float32, device=view.device)
-    return torch.cat([view[:3, :3].reshape(-1), view[:3, 3], tail])
+def _camera(viewmat: Tensor, lens: Lens, device: torch.device) -> Tensor:
+    tail, view = [*lens.intrinsics, lens.near, lens.blur_px2], viewmat.detach()
+    if view.device.type == "cpu":
+        rows = view.numpy()
+        numbers = torch.tensor([*rows[:3, :3].reshape(-1), *rows[:3, 3], *tail], dtype=torch.float32)
+        return numbers.to(device, non_blocking=True)
+    rest = torch.tensor(tail, dtype=torch.float32).to(device, non_blocking=True)
+    return torch.cat([view[:3, :3].reshape(-1), view[:3, 3], rest])
 
 
 def _rows(channels: Tensor | None, like: Tensor) -> Tensor:

@@ -51,6 +51,21 @@ def splat_codes_backward(launch: Launcher, walk: Walk, index: Tensor, grad: Tens
     return out
 
 
+def look_up_scores(launch: Launcher, index: Tensor, weight: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+    """Give each row's scores from index int32 and weight [N, L, K] and table [L, A, Q].
+
+    Returns:
+        [N, L, Q]; int32 [1], 1 where an index lay outside the table (it was left out), 2 where a weight is not finite.
+    """
+    (n, levels, k), (_, atoms, queries) = index.shape, table.shape
+    out, wrong = weight.new_empty((n, levels, queries)), index.new_zeros(1, dtype=torch.int32)
+    if n:
+        grid = (-(-n * levels // BLOCK[0]), 1, 1)
+        sizes = (n * levels, levels, k, atoms, queries)
+        launch("look_up_scores", grid, BLOCK, index, weight, table, *sizes, out, wrong)
+    return out, wrong
+
+
 def scatter(launch: Launcher, walk: Walk, segments: Tensor, gate: tuple[float, float]) -> tuple[Tensor, ...]:
     """Give gaussian, level, segment, weight, weight_all [M] and total [N] for segments int32 [L, H, W].
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,20 +91,32 @@ def _check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...], like: Tenso
         raise FormatError(f"{name} is not of one float dtype and device with means ({like.dtype})", where)
 
 
-def check_channels(gaussians: Gaussians, channels: Tensor | None) -> None:
+def check_channels(gaussians: Gaussians, channels: Tensor | None) -> Tensor | None:
     """Check that channels are [N, C] numbers beside N Gaussians.
 
+    Returns:
+        Their least and largest value, still on their device, for `check_range`; None where there are none.
+
     Raises:
-        FormatError: they are not, or some are not finite or so large that gradients would overflow.
+        FormatError: they are not.
     """
     if channels is None:
-        return
+        return None
     shape = (len(gaussians), channels.shape[1] if channels.dim() == 2 else 1)
     _check_tensor("channels", channels, shape, gaussians.means)
-    low, high = torch.aminmax(channels.detach()) if channels.numel() else channels.new_zeros(2)
+    return torch.stack(torch.aminmax(channels.detach())) if channels.numel() else None
+
+
+def check_range(extremes: Tensor | None, channels: Tensor | None) -> None:
+    """Check what `check_channels` gave: apart from it, so that on a GPU it is read where the CPU has waited anyway.
+
+    Raises:
+        FormatError: some values are not finite or so large that gradients would overflow.
+    """
+    low, high = (0.0, 0.0) if extremes is None else extremes.tolist()
     if not (low >= -reference.LARGEST and high <= reference.LARGEST):  # neither holds for what is not a number
         what = f"channels hold values that are not finite or beyond {reference.LARGEST:.0e}"
-        raise FormatError(what, f"channels {list(channels.shape)}", "scale them")
+        raise FormatError(what, f"channels {[] if channels is None else list(channels.shape)}", "scale them")
 
 
 def pinhole_of(camera: Camera, dtype: torch.dtype) -> reference.Pinhole:
@@ -117,19 +130,27 @@ def pinhole_of(camera: Camera, dtype: torch.dtype) -> reference.Pinhole:
         raise SettingsError("the camera has lens distortion", camera.distortion.model, "undistort the picture first")
     if not (0 < camera.width <= MAX_SIDE_PX and 0 < camera.height <= MAX_SIDE_PX):
         raise SettingsError(f"a picture side must be 1 to {MAX_SIDE_PX} pixels", f"{camera.width}x{camera.height}")
-    K, T = camera.K.detach(), camera.T_world_camera
+    # numpy: for sixteen numbers torch's calls cost ten times the arithmetic, once for every picture
+    K, T = (matrix.detach().cpu().numpy() for matrix in (camera.K, camera.T_world_camera))
     for name, matrix, shape in (("K", K, (3, 3)), ("T_world_camera", T, (4, 4))):
-        if tuple(matrix.shape) != shape or not matrix.isfinite().all():
+        if matrix.shape != shape or not np.isfinite(matrix).all():
             raise FormatError(f"the camera's {name} must be {shape[0]}x{shape[1]} finite numbers", name)
     fx, fy, cx, cy = (float(K[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     if not (fx > 0 and fy > 0):
         raise SettingsError("focal lengths must be positive", f"fx {fx}, fy {fy}")
     if abs(float(K[0, 1])) > 1e-6 * fx:
         raise SettingsError("the camera has skew, which is not supported", "K[0, 1]")
-    viewmat, failed = torch.linalg.inv_ex(T.to(torch.float64))
-    if failed:
-        raise FormatError("the camera's T_world_camera cannot be inverted", "T_world_camera")
-    return reference.Pinhole(viewmat.to(dtype), (fx, fy, cx, cy), camera.width, camera.height)
+    return reference.Pinhole(_viewmat(camera.T_world_camera, T, dtype), (fx, fy, cx, cy), camera.width, camera.height)
+
+
+def _viewmat(pose: Tensor, numbers: np.ndarray, dtype: torch.dtype) -> Tensor:
+    """Invert a pose in double; through torch, on the pose's device, only where a gradient goes back to it."""
+    try:
+        if pose.requires_grad:
+            return torch.linalg.inv(pose.to(torch.float64)).to(dtype)
+        return torch.from_numpy(np.linalg.inv(numbers.astype(np.float64))).to(dtype)
+    except (np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:
+        raise FormatError("the camera's T_world_camera cannot be inverted", "T_world_camera") from error
 
 
 def check_options(options: RasterOptions) -> None:

@@ -48,7 +48,7 @@ def project(*args: Any) -> tuple[Tensor, ...]:
 @project.register_kernel("cuda")
 def _(*args: Any) -> tuple[Tensor, ...]:
     *scene, viewmat = _dense(args[:6])
-    return tuple(cuda.project(_launcher(viewmat), tuple(scene), viewmat, _lens(args[6:])))
+    return tuple(cuda.project(_launcher(args[0]), tuple(scene), viewmat, _lens(args[6:])))
 
 
 @project.register_fake
@@ -75,7 +75,7 @@ def project_backward(*args: Any) -> tuple[Tensor, ...]:
 def _(*args: Any) -> tuple[Tensor, ...]:
     *scene, viewmat = _dense(args[:6])
     view, grads = (viewmat, _lens(args[6:12])), _dense(tuple(args[13]))
-    return tuple(cuda.project_backward(_launcher(viewmat), tuple(scene), view, args[12], grads))
+    return tuple(cuda.project_backward(_launcher(args[0]), tuple(scene), view, args[12], grads))
 
 
 @project_backward.register_fake

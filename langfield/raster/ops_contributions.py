@@ -97,6 +97,34 @@ def _(*args: Any) -> Tensor:
 
 
 @torch.library.custom_op(
+    "langfield::look_up_scores",
+    mutates_args=(),
+    device_types="cpu",
+    schema="(Tensor index, Tensor weight, Tensor table) -> (Tensor, Tensor)",
+)
+def look_up_scores(index: Tensor, weight: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+    """Give scores [N, L, Q] of codes [N, L, K], and int32 [1] that is not 0 where codes are wrong (on a GPU)."""
+    atoms = table.shape[1]
+    flat = index.to(torch.int64) + atoms * torch.arange(len(table), device=index.device)[:, None]
+    found = torch.nn.functional.embedding_bag(
+        flat.flatten(0, 1), table.flatten(0, 1), per_sample_weights=weight.flatten(0, 1), mode="sum"
+    )
+    return found.reshape(len(index), len(table), table.shape[2]), torch.zeros(1, dtype=torch.int32)
+
+
+@look_up_scores.register_kernel("cuda")
+def _(index: Tensor, weight: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+    parts = (index.to(torch.int32).contiguous(), weight.contiguous(), table.contiguous())
+    return cuda.look_up_scores(cuda_launch.launcher(index.device.index), *parts)
+
+
+@look_up_scores.register_fake
+def _(index: Tensor, weight: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+    scores = weight.new_empty((index.shape[0], table.shape[0], table.shape[2]))
+    return scores, weight.new_empty(1, dtype=torch.int32)
+
+
+@torch.library.custom_op(
     "langfield::splat_codes",
     mutates_args=(),
     device_types="cpu",

@@ -20,6 +20,7 @@ from langfield.raster.dispatch import (
     check_channels,
     check_gaussians,
     check_options,
+    check_range,
     pinhole_of,
     resolve,
 )
@@ -103,9 +104,11 @@ def rasterize(
         EnvironmentProblem: the backend asked for is not available here.
     """
     check_gaussians(gaussians)
-    check_channels(gaussians, channels)
+    extremes = check_channels(gaussians, channels)
     options = options or RasterOptions()
-    return draw(to_screen(gaussians, camera, options, backend), channels, options.colour)
+    screen = to_screen(gaussians, camera, options, backend)
+    check_range(extremes, channels)
+    return draw(screen, channels, options.colour)
 
 
 def draw(screen: Screen, channels: Float[Tensor, "N C"] | None = None, colour: bool = True) -> View:
@@ -145,8 +148,10 @@ def _compiled(gaussians: Gaussians, camera: Pinhole, options: RasterOptions) -> 
     degree = reference.sh_degree_of(gaussians, options)
     lens = (list(camera.intrinsics), *size, degree, options.near, options.blur_px2)
     colour = sh if options.colour else None
+    # without a gradient it stays where it is: eighteen numbers go to a GPU with the launch, and nobody waits for them
+    viewmat = camera.viewmat.to(means.device) if camera.viewmat.requires_grad else camera.viewmat
     means2d, conics, depths, opacities, colours, radii = ops.project(
-        means, quats, log_scales, logits, colour, camera.viewmat.to(means.device), *lens
+        means, quats, log_scales, logits, colour, viewmat, *lens
     )
     first, start, gaussian, slot = ops.bin_tiles(
         *(t.detach() for t in (means2d, conics, opacities, depths)), radii, *size

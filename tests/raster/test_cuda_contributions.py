@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from langfield.raster import Gate, RasterOptions, Screen, SegmentWeights, scatter_segments, to_screen, top_contributors
+from langfield.raster import (
+    Gate,
+    RasterOptions,
+    Screen,
+    SegmentWeights,
+    gaussian_scores,
+    scatter_segments,
+    to_screen,
+    top_contributors,
+)
 from langfield.raster import cpu_contributions as cpu
 from langfield.raster import cuda_contributions as cuda
 from langfield.raster.screen import splats_of
@@ -88,3 +97,23 @@ def test_threads_in_any_order_give_the_same():
     index, upstream = integers(0, 9, 60, 3).to(torch.int32), floats(24, 40, 9)
     slopes = [cuda.splat_codes_backward(emulator(seed=seed), walk, index, upstream) for seed in (0, 5)]
     torch.testing.assert_close(*slopes, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("n", "queries"), [(0, 1), (700, 1), (301, 5)])
+def test_looked_up_scores_are_those_of_the_cpu(n, queries):
+    index, weight, table = integers(0, 9, n, 3, 4).to(torch.int32), floats(n, 3, 4), floats(3, 9, queries)
+    found, wrong = cuda.look_up_scores(emulator(), index, weight, table)
+    torch.testing.assert_close(found, gaussian_scores(index, weight, table), atol=1e-5, rtol=1e-5)
+    assert int(wrong) == 0
+
+
+@pytest.mark.parametrize(("row", "fault"), [(0, 1), (299, 2)])
+def test_wrong_codes_are_noticed_and_read_nothing_outside_the_table(row, fault):
+    index, weight, table = integers(0, 9, 100, 3, 4).to(torch.int32), floats(100, 3, 4), floats(3, 9, 2)
+    if fault == 1:
+        index.view(-1, 4)[row, 2], index.view(-1, 4)[row, 3] = 9, -1
+    else:
+        weight.view(-1, 4)[row, 1] = torch.nan
+    found, wrong = cuda.look_up_scores(EmulatedLauncher(checked=True), index, weight, table)
+    assert int(wrong) == fault
+    assert bool(found.isfinite().all()) == (fault == 1)
