@@ -1,87 +1,138 @@
-"""`langfield eval`: the localisation eval script, and what 2D features alone would have scored."""
+"""`langfield eval`: score a field under named protocols, and say where what was lost was lost."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
 
+from langfield.artefacts import write_json
 from langfield.capture.types import Frame
 from langfield.commands.output import print_json, print_text
-from langfield.evaluate.labels import Labels, read_labels
-from langfield.evaluate.langsplat2d import Score
-from langfield.evaluate.pictures import write_gallery
-from langfield.evaluate.report import as_text, summarise, write_report
-from langfield.evaluate.sources import score_features, score_field
+from langfield.evaluate.absent_eval import AbsentReport, evaluate_absent, peak_relevancy
+from langfield.evaluate.absent_eval import as_text as absent_text
+from langfield.evaluate.page import write_page
+from langfield.evaluate.protocols import PROTOCOLS
+from langfield.evaluate.report import Summary, as_text, summarise, write_report
+from langfield.evaluate.types import Features, Outcome, Rules, Subject
 from langfield.run import Run, open_run
-from langfield.suite.types import TextEncoder
+
+ProtocolName = Literal["lerf-ovs-2d", "lerf-ovs-3d", "lerf-ovs-2d-held-out", "lerf-ovs-3d-held-out"]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What one protocol said of one run, and where its report lies."""
+
+    summaries: tuple[Summary, ...]
+    """The field's first."""
+    outcome: Outcome
+    report: Path
+    """The page with pictures."""
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """How a field is scored."""
+
+    protocol: tuple[ProtocolName, ...] = ("lerf-ovs-2d", "lerf-ovs-3d")
+    """One or more; numbers of different protocols are never averaged."""
+    out: Path | None = None
+    """Folder of the reports; RUN/eval by default."""
+    text_encoder: str | None = None
+    """Use another text encoder than the run's."""
+    absent: bool = False
+    """Score also how well labelled names are told from 100 names of things that are not there."""
+    seed: int = 0
+    """Of the bootstrap intervals."""
+    json: bool = False
+    """Print the summaries as JSON."""
 
 
 def evaluate(
     run: Annotated[Path, tyro.conf.Positional],
     labels: Path,
-    out: Path | None = None,
-    text_encoder: str | None = None,
-    json: bool = False,
+    options: Annotated[EvalOptions, tyro.conf.arg(name="")] = EvalOptions(),
 ) -> None:
-    """Score a field by LangSplat's 2D protocol, and beside it the 2D features it was made from.
-
-    Labelled frames are matched by file name. Writes queries.csv, summary.json and pictures per source.
+    """Score a field under named protocols; each writes a page with pictures, a row per query and a summary.
 
     Args:
         run: a run's folder, its config.yml, or a folder with runs below it.
-        labels: folder of label files in the LERF-OVS layout.
-        out: folder of the report; RUN/eval by default.
-        text_encoder: use another text encoder than the run's.
-        json: print the summaries as JSON.
+        labels: folder of labels: LERF-OVS label files, a 3D-OVS scene, or label pictures and points with their names.
+        options: how it is scored.
     """
     opened = open_run(run)
-    folder = out or opened.path / "eval"
-    read = read_labels(labels, opened.frames)
-    encoder = opened.text_encoder(text_encoder)
-    sources = {"field": score_field(opened.field, opened.frames, read, encoder)} | _features(opened, read, encoder)
-    summaries = []
-    for name, scores in sources.items():
-        summary = summarise(scores, name, _notes(opened, read, scores))
-        write_report(folder / _slug(name), scores, summary)
-        summaries.append(summary)
-    photos = {f.name: f for f in opened.frames}
-    pictures = write_gallery(folder / "pictures", sources["field"], lambda name: _photo(photos[name]))
-    if json:
-        print_json({"report": folder, "summaries": summaries, "pictures": pictures})
+    folder, subject = options.out or opened.path / "eval", subject_of(opened, options.text_encoder)
+    found = [
+        evaluate_protocol(PROTOCOLS[name], subject, labels, folder / name, options.seed) for name in options.protocol
+    ]
+    about = _absent(subject, found, options.seed) if options.absent else None
+    data: dict[str, Any] = {
+        "run": opened.path,
+        "summaries": [s for one in found for s in one.summaries],
+        "reports": [one.report for one in found],
+        "absent": about,
+    }
+    write_json(folder / "summary.json", data)
+    if options.json:
+        print_json(data)
         return
-    print_text("\n".join(as_text(summary) for summary in summaries))
-    print_text(f"tables per query and {len(pictures)} pictures: {folder}")
+    for one in found:
+        print_text("\n".join(as_text(summary) for summary in one.summaries))
+        print_text(f"  every query with pictures: {one.report}")
+    if about is not None:
+        print_text(absent_text(about))
 
 
-def _features(run: Run, labels: Labels, encoder: TextEncoder) -> dict[str, list[Score]]:
-    """Score the 2D features of the labelled frames that have them, with both fills of pixels without a mask."""
-    frames = [f for f in run.frames if run.features(f) is not None]
-    kept = Labels(tuple(q for q in labels.queries if q.frame in {f.name for f in frames}), labels.notes)
-    if not kept.queries:
-        return {}
+def subject_of(run: Run, text_encoder: str | None = None) -> Subject:
+    """Give what protocols question: the run's field, views and 2D features."""
 
-    def load(frame: Frame) -> tuple[np.ndarray, object]:
+    def features(frame: Frame) -> Features | None:
         found = run.features(frame)
-        assert found is not None  # noqa: S101 - chosen above
+        if found is None:
+            return None
         segments, vectors = found.load()
         return segments.ids, vectors
 
-    return {
-        "2D features": score_features(load, frames, kept, encoder),  # pyright: ignore
-        "2D features, no mask = 0": score_features(load, frames, kept, encoder, fill=0.0),  # pyright: ignore
-    }
+    encoder = run.text_encoder(text_encoder)
+    return Subject(run.field, run.frames, frozenset(run.training_names), encoder, features)
 
 
-def _notes(run: Run, labels: Labels, scores: Sequence[Score]) -> tuple[str, ...]:
-    held = {s.query.frame for s in scores} - run.training_names
-    notes = labels.notes
-    if held:
-        notes = (*notes, f"{len(held)} labelled views were held out of training: {', '.join(sorted(held))}")
-    return notes
+def evaluate_protocol(rules: Rules, subject: Subject, labels: Path, folder: Path, seed: int = 0) -> Evaluated:
+    """Follow one protocol and write its report.
+
+    Args:
+        rules: the protocol.
+        subject: what is scored.
+        labels: folder of labels.
+        folder: of the report: report.html, and per source queries.csv, summary.json and summary.txt.
+        seed: of the bootstrap intervals.
+
+    Raises:
+        FormatError: labels that cannot be read or belong to another capture.
+        QueryError: encoder and field do not fit, or a label cannot be asked.
+    """
+    outcome = rules.score(subject, labels)
+    summaries = []
+    for source, scores in outcome.scores.items():
+        losses = outcome.losses if not summaries else ()  # they are the field's
+        summary = summarise(rules, scores, source, outcome.notes, losses, seed)
+        write_report(folder / _slug(source), scores, summary, losses)
+        summaries.append(summary)
+    photos = {f.name: f for f in subject.frames}
+    page = folder / "report.html"
+    write_page(page, f"{rules.about}: {labels}", summaries, outcome, lambda name: _photo(photos[name]))
+    return Evaluated(tuple(summaries), outcome, page)
+
+
+def _absent(subject: Subject, found: Sequence[Evaluated], seed: int) -> AbsentReport:
+    names = [s.text for one in found for s in next(iter(one.outcome.scores.values()))]
+    scoring = peak_relevancy(subject.field, subject.encoder)
+    return evaluate_absent(scoring, "peak relevancy", names, seed=seed)
 
 
 def _photo(frame: Frame) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""LangSplat's 2D protocol: where the relevancy peaks, and how well its mask covers the thing.
+"""`lerf-ovs-2d`, version 1. LangSplat's 2D protocol: where the relevancy peaks, and how well its mask covers the thing.
 
 As published (arXiv 2312.16084, Section 4; eval/evaluate_iou_loc.py). Localisation: every level after a 30 × 30 mean
 filter, the level whose filtered map is highest, its highest pixel inside any of the label's boxes (edges included).
@@ -9,16 +9,19 @@ plateau is taken, where the published code counts a hit if any of those that rou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
 from langfield.evaluate.labels import Query, draw_mask
+from langfield.evaluate.types import Look
 from langfield.query.image import cut_mask, find_peak, mean_filter
+from langfield.segment.types import LEVELS
 
-PROTOCOL = "LangSplat 2D"
-VERSION = 1
+METRICS = ("localisation", "mIoU")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,36 @@ class Score:
     mask: Bool[np.ndarray, "H W"]
     relevancy: Float32[np.ndarray, "H W"]
     """Unfiltered, at the peak's level."""
+
+    @property
+    def frame(self) -> str:
+        """Name of the frame."""
+        return self.query.frame
+
+    @property
+    def text(self) -> str:
+        """The phrase."""
+        return self.query.text
+
+    def values(self) -> Mapping[str, float]:
+        """Give this query's share of both metrics."""
+        return {"localisation": float(self.hit), "mIoU": self.iou}
+
+    def columns(self) -> Mapping[str, Any]:
+        """Give where the peak lies and at which levels."""
+        return {
+            "level": LEVELS[self.level],
+            "mask_level": LEVELS[self.mask_level],
+            "peak_score": round(self.peak_score, 4),
+            "peak_x": self.peak_px[0],
+            "peak_y": self.peak_px[1],
+            "boxes": box_list(self.query),
+        }
+
+    def look(self) -> Look:
+        """Give what a picture of it shows."""
+        wanted = draw_mask(self.query.polygons, *self.mask.shape)
+        return Look(self.mask, wanted, self.relevancy, self.peak_px)
 
 
 def score_query(query: Query, maps: Float32[np.ndarray, "L H W"]) -> Score:
@@ -64,6 +97,11 @@ def score_query(query: Query, maps: Float32[np.ndarray, "L H W"]) -> Score:
         mask=mask,
         relevancy=maps[peak.level],
     )
+
+
+def box_list(query: Query) -> str:
+    """Give the labelled boxes as text: x0,y0,x1,y1 each, in pixels."""
+    return " ".join(",".join(f"{v:g}" for v in np.round(box, 1)) for box in query.boxes)
 
 
 def is_in_a_box(point_px: tuple[int, int], query: Query) -> bool:

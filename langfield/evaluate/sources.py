@@ -12,6 +12,7 @@ from torch import Tensor
 from langfield.capture.types import Frame
 from langfield.evaluate.labels import Labels
 from langfield.evaluate.langsplat2d import Score, score_query
+from langfield.evaluate.types import Features
 from langfield.field.types import Field
 from langfield.progress import track
 from langfield.query.image import language_of, relevancy_maps
@@ -19,7 +20,6 @@ from langfield.query.relevancy import NEUTRAL, Phrases, encode_phrases, relevanc
 from langfield.suite.types import TextEncoder
 
 Maps = Float32[np.ndarray, "Q L H W"]
-Features = tuple[Int16[np.ndarray, "L H W"], Float[Tensor, "M D"]]
 
 
 def score_field(field: Field, frames: Sequence[Frame], labels: Labels, encoder: TextEncoder) -> list[Score]:

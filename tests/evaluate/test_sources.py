@@ -1,4 +1,4 @@
-"""Field and 2D features scored on the two-blob scene; the gallery of what went well."""
+"""Field and 2D features scored on the two-blob scene."""
 
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import torch
 from langfield.capture.types import Frame
 from langfield.codec import Identity
 from langfield.evaluate.labels import Labels, Query
-from langfield.evaluate.pictures import write_gallery
 from langfield.evaluate.sources import score_features, score_field, segment_maps
 from langfield.field.types import Field
 from langfield.query.relevancy import encode_phrases, relevancy
@@ -59,13 +58,3 @@ def test_segment_maps_against_a_loop():
         for place in np.ndindex(3, 7, 9):
             wanted = 0.25 if ids[place] < 0 else float(scores[q, ids[place]])
             assert maps[(q, *place)] == pytest.approx(wanted)
-
-
-def test_gallery(labels, tmp_path):
-    def load(frame):
-        return blob_ids(frame.camera), blob_vectors(0)[[1, 0, 3, 2, 5, 4]] if "1" in frame.name else blob_vectors(0)
-
-    scores = score_features(load, FRAMES, labels, Words())
-    written = write_gallery(tmp_path, scores, lambda _: np.zeros((72, 96, 3), np.uint8), each=1)
-    assert [p.name.split("_")[0] for p in written] == ["hit", "miss"]
-    assert all(p.is_file() and p.parent == tmp_path for p in written)
