@@ -12,6 +12,7 @@ COMMANDS = {
     "eval": "langfield.commands.evaluate:evaluate",
     "view": "langfield.commands.view:view",
     "export": "langfield.commands.export:export",
+    "import": "langfield.commands.import_:import_splats",
     "doctor": "langfield.commands.doctor:doctor",
     "weights": "langfield.commands.weights:COMMANDS",
     "bench": "langfield.commands.bench:bench",
@@ -23,6 +24,7 @@ HELP = """usage: langfield COMMAND [--help] ...
   eval      score a field against labels (LangSplat's localisation and IoU)
   view      open a field in the browser
   export    write a field's Gaussians as a PLY that opens elsewhere
+  import    splats trained elsewhere and their capture to a field
   doctor    say what is missing on this machine and how to repair it
   weights   list, get and locate model weights; train the text bridge
   bench     measure speed and quality, as ratios from one run

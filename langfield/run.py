@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
-from langfield.artefacts import read_json, write_json
+from langfield.artefacts import file_key, plain, read_json, read_tensors, write_json
+from langfield.capture.key import capture_key
 from langfield.capture.types import Camera, Capture, Distortion, Frame
 from langfield.errors import FormatError, LangfieldError
 from langfield.field.ply import write_ply
 from langfield.field.store import load_field, save_field
 from langfield.field.types import Field
+from langfield.field.world import World
+from langfield.settings import RunSettings
 from langfield.stages import FrameFeatures
 from langfield.suite.types import TextEncoder
 
@@ -97,6 +102,74 @@ def write_results(folder: Path, field: Field, capture: Capture, features: dict[s
     for name, found in features.items():
         for source in (found.segments, found.embeddings):
             _link(source, folder / "segments" / (name + source.suffix))
+
+
+@dataclass(frozen=True)
+class ManifestHead:
+    """What a run's manifest says from its first moment on."""
+
+    settings_key: str
+    """By which the same command finds its unfinished run."""
+    settings: RunSettings
+    data: Path
+    """The capture."""
+
+
+def write_manifest(
+    folder: Path, head: ManifestHead, state: str, seconds: Mapping[str, float], about: Mapping[str, Any]
+) -> None:
+    """Write a run's manifest.
+
+    Args:
+        folder: the run's.
+        head: what does not change.
+        state: "running" or "finished".
+        seconds: by stage.
+        about: quality, training_views, held_out_views and notes, once it is finished.
+    """
+    manifest = {
+        "version": MANIFEST_VERSION, "state": state, "settings_key": head.settings_key,
+        "settings": head.settings.result_settings(), "data": str(head.data), "versions": package_versions(),
+        "seconds": dict(seconds), **about,
+    }  # fmt: skip
+    write_json(folder / MANIFEST, manifest)
+
+
+def package_versions() -> dict[str, str]:
+    """Give the versions that decide a run's numbers."""
+    found = {"python": platform.python_version()}
+    for name in ("langfield", "torch", "numpy", "gsplat", "nerfstudio", "onnxruntime", "open_clip_torch"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def provenance_of(capture: Capture, features: Mapping[str, FrameFeatures], settings: RunSettings) -> dict[str, Any]:
+    """Say what a field was made from and how, for its manifest.
+
+    Args:
+        capture: the frames, as prepared.
+        features: 2D features of the training frames by name.
+        settings: the run's.
+
+    Returns:
+        image_encoder (with its preprocessing), text_encoder, world, seeds, inputs (SHA-256 of each frame, content keys
+        of its masks and embeddings), settings, versions.
+    """
+    first = next(iter(features.values()), None)
+    frames = {f.name: file_key(f.path) for f in capture.frames}
+    made = {name: {"segments": f.segments.stem, "embeddings": f.embeddings.stem} for name, f in features.items()}
+    return {
+        "image_encoder": read_tensors(first.embeddings)[1] if first else {},
+        "text_encoder": settings.text_encoder,
+        "world": plain(World(capture.world, capture.unit)),
+        "seeds": {"run": settings.seed, "autoencoder": settings.codec.seed, "codebook": settings.codebook.seed},
+        "inputs": {"capture": capture_key(capture), "frames": frames, "features": made},
+        "settings": settings.result_settings(),
+        "versions": package_versions(),
+    }
 
 
 def _link(source: Path, target: Path) -> None:

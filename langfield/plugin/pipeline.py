@@ -12,13 +12,12 @@ from typing import Any
 import torch
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 
-from langfield.artefacts import read_tensors
 from langfield.cache import open_cache
 from langfield.codec.types import Codec
 from langfield.fit import FieldFit, geometry_path, language_view, lift_view, load_state, mean_psnr, save_state
 from langfield.plugin.datamanager import LangsplatDataManager
 from langfield.plugin.model import LangsplatModel
-from langfield.run import write_results
+from langfield.run import provenance_of, write_results
 from langfield.settings import RunSettings
 from langfield.stages import FrameFeatures, embed_frames, make_codec, segment_frames
 
@@ -119,12 +118,8 @@ class LangsplatPipeline(VanillaPipeline):
             "psnr_held_out_db": mean_psnr(self.fit.gaussians, parser.held_out_views),
             "gaussians": len(self.fit.gaussians),
         }
-        provenance = {
-            "image_encoder": self.image_encoder_provenance(),
-            "quality": quality,
-            "settings": self.config.settings.result_settings(),
-        }
         features = {f.name: found for f, found in zip(parser.training, self.features, strict=True)}
+        provenance = provenance_of(parser.capture, features, self.config.settings) | {"quality": quality}
         write_results(folder, self.fit.field(self.codec, provenance), parser.capture, features)
         return {
             "quality": quality,
@@ -133,10 +128,6 @@ class LangsplatPipeline(VanillaPipeline):
             "held_out_views": [f.name for f in parser.held_out],
             "notes": list(parser.capture.notes),
         }
-
-    def image_encoder_provenance(self) -> dict[str, Any]:
-        """Give what the embeddings say of the encoder that made them."""
-        return read_tensors(self.features[0].embeddings)[1] if self.features else {}
 
     def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
         """Take a checkpoint's state back."""

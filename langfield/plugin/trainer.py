@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
 
-from langfield.artefacts import atomic_path, content_key, write_json
+from langfield.artefacts import atomic_path, content_key
 from langfield.capture import read_capture
 from langfield.errors import LangfieldError
 from langfield.plugin.bar import StepBar
 from langfield.plugin.pipeline import LangsplatPipeline
 from langfield.progress import say
-from langfield.run import MANIFEST, MANIFEST_VERSION, RunLock, unfinished_runs
+from langfield.run import ManifestHead, RunLock, unfinished_runs, write_manifest
 from langfield.settings import RunSettings
 from langfield.stages import needed_weights
 from langfield.weights import require
@@ -168,15 +166,10 @@ class LangsplatTrainer(Trainer):
             self._train_complete_viewer()
 
     def _write_manifest(self, state: str, about: dict[str, Any]) -> None:
-        settings = self.config.settings()
         pipeline = getattr(self, "pipeline", None)
-        manifest = {
-            "version": MANIFEST_VERSION, "state": state, "settings_key": self.run_key,
-            "settings": settings.result_settings(),
-            "data": str(self.config.data or self.config.pipeline.datamanager.data), "versions": package_versions(),
-            "seconds": dict(pipeline.seconds) if pipeline else {}, **about,
-        }  # fmt: skip
-        write_json(self.base_dir / MANIFEST, manifest)
+        data = Path(self.config.data or self.config.pipeline.datamanager.data or ".")
+        head = ManifestHead(self.run_key, self.config.settings(), data)
+        write_manifest(self.base_dir, head, state, pipeline.seconds if pipeline else {}, about)
 
     def _say_results(self, about: dict[str, Any]) -> None:
         quality, seconds = about["quality"], self.pipeline.seconds
@@ -190,14 +183,3 @@ class LangsplatTrainer(Trainer):
         say(f"finished in {time.monotonic() - self.started:.0f} s. Ask it, or open it in a browser:")
         say(f'  langfield query {self.base_dir} "WORDS" --picture hit.png')
         say(f"  langfield view {self.base_dir}")
-
-
-def package_versions() -> dict[str, str]:
-    """Give the versions that decide a run's numbers."""
-    found = {"python": platform.python_version()}
-    for name in ("langfield", "torch", "numpy", "gsplat", "nerfstudio", "onnxruntime", "open_clip_torch"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found

@@ -1,6 +1,7 @@
 """The main job on the tiny scene: train, ask, score, and nerfstudio's own tools on the result."""
 
 import json
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from langfield.adopt import adopt
 from langfield.artefacts import read_json
 from langfield.errors import FormatError
 from langfield.evaluate.labels import read_labels
@@ -15,7 +17,7 @@ from langfield.evaluate.sources import score_field
 from langfield.field.language import LanguageSettings
 from langfield.query.answer import ask
 from langfield.run import open_run
-from tests.plugin.driving import tiny_config, train
+from tests.plugin.driving import SETTINGS, tiny_config, train
 from tests.tiny import BALLS, ball_centres, write_tiny_scene
 
 SCENE = "scene"
@@ -77,6 +79,11 @@ def test_lifted_codes_find_the_balls(trained: tuple[Path, Path]):
     _, pipeline, _, step = eval_setup(folder / "config.yml")
     assert step == 60
     assert pipeline.get_average_eval_image_metrics() is not None
+    lifted = replace(SETTINGS, language=LanguageSettings(mode="lift"), compress="codebook")
+    again = adopt(
+        folder / "point_cloud.ply", scene, scene.parent, replace(lifted, cache_dir=scene.parent / "cache")
+    )  # splats that went out and came in again answer as they did before
+    assert torch.equal(open_run(again).field.codes, run.field.codes)  # pyright: ignore
 
 
 def test_words_cannot_be_trained(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

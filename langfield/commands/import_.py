@@ -1,0 +1,42 @@
+"""`langfield import`: splats trained elsewhere and their capture to a run that can be asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from langfield.adopt import ADOPT_SETTINGS, adopt
+from langfield.artefacts import read_json
+from langfield.commands.output import print_json, print_text
+from langfield.run import MANIFEST
+from langfield.settings import RunSettings
+
+
+def import_splats(
+    splats: Annotated[Path, tyro.conf.Positional],
+    data: Path,
+    out: Path = Path("outputs"),
+    settings: Annotated[RunSettings, tyro.conf.arg(name="")] = ADOPT_SETTINGS,
+    json: bool = False,
+) -> None:
+    """Lift the language stage onto splats trained elsewhere; the same command again resumes.
+
+    Args:
+        splats: a 3DGS PLY, a SOG folder or its meta.json, in the same frame as the capture's cameras.
+        data: the capture: a folder with pictures and transforms.json or a COLMAP model.
+        out: folder of runs; the run is made in OUT/SCENE/import/TIME.
+        settings: of the stages, as in training; those of the colour stage have no effect.
+        json: print where the run lies and what came out as JSON.
+    """
+    folder = adopt(splats, data, out, settings)
+    about = read_json(folder / MANIFEST)
+    if json:
+        print_json({"run": folder, "quality": about["quality"], "seconds": about["seconds"]})
+        return
+    quality = about["quality"]
+    print_text("  ".join(f"{name} {value:.1f} s" for name, value in about["seconds"].items()))
+    print_text(f"{quality['gaussians']} Gaussians, PSNR {quality['psnr_training_db']:.2f} dB. Ask it, or open it:")
+    print_text(f'  langfield query {folder} "WORDS" --picture hit.png')
+    print_text(f"  langfield view {folder}")
