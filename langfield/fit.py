@@ -19,8 +19,10 @@ from langfield.capture.images import read_picture
 from langfield.capture.types import Camera, Capture, Frame, Points
 from langfield.codec.types import Codec
 from langfield.errors import SettingsError
+from langfield.field.instance_build import lift_things
+from langfield.field.instances import Instances
 from langfield.field.language import LanguageFit, latent_targets
-from langfield.field.lift_solve import Lifted, LiftView, lift
+from langfield.field.lift_solve import Lifted, LiftView
 from langfield.field.photometric import PhotometricFit, psnr, view_order
 from langfield.field.types import Field
 from langfield.raster import rasterize
@@ -96,6 +98,7 @@ class FieldFit:
         self.language: LanguageFit | None = None
         self.language_views: list[LanguageView] = []
         self.lifted: Lifted | None = None
+        self.instances: Instances | None = None
         self.lift_views: list[LiftView] = []
         self.codec: Codec | None = None
 
@@ -127,7 +130,10 @@ class FieldFit:
         if step < colour_steps:
             return self.photometric.step(step, view.camera, view.target())
         if self.codec is not None:
-            self.lifted = lift(self.gaussians, self.lift_views, self.codec, self.settings.lift)
+            settings = self.settings
+            self.lifted, self.instances = lift_things(
+                self.gaussians, self.lift_views, self.codec, settings.lift, settings.instances
+            )
             return {"loss": 0.0, "seen": float((self.lifted.reliability > 0).float().mean())}
         self.language = self.language or self._start_language()
         target = self.language_views[row]
@@ -144,6 +150,7 @@ class FieldFit:
         return {
             "photometric": self.photometric.state(),
             "language": vars(self.lifted) if self.lifted else self.language.state() if self.language else {},
+            "instances": self.instances.tensors() if self.instances else {},
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -151,6 +158,7 @@ class FieldFit:
         self.photometric.load_state(state["photometric"])
         if "reliability" in state["language"]:
             self.lifted = Lifted(**state["language"])
+            self.instances = Instances(**state["instances"]) if state.get("instances") else None
         elif state["language"]:
             self.language = self._start_language()
             self.language.load_state(state["language"])
@@ -158,7 +166,7 @@ class FieldFit:
     def field(self, codec: Codec | None, provenance: dict[str, Any]) -> Field:
         """Give the finished field."""
         reliability = self.lifted.reliability if self.lifted else None
-        return Field(self.gaussians, self.codes, codec, provenance, reliability)
+        return Field(self.gaussians, self.codes, codec, provenance, reliability, self.instances)
 
 
 def mean_psnr(gaussians: Gaussians, views: Sequence[TrainingView]) -> float | None:

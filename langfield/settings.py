@@ -10,6 +10,7 @@ from langfield.artefacts import content_key, plain
 from langfield.capture.normalize import NormalizeSettings
 from langfield.codec.autoencoder import AutoencoderSettings
 from langfield.codec.codebook import CodebookSettings
+from langfield.field.instance_build import InstanceSettings
 from langfield.field.language import LanguageSettings
 from langfield.field.lift_solve import LiftSettings
 from langfield.field.photometric import PhotometricSettings
@@ -52,6 +53,8 @@ class RunSettings:
     """The language stage."""
     lift: LiftSettings = field(default_factory=LiftSettings)
     """The language stage in mode lift."""
+    instances: InstanceSettings = field(default_factory=InstanceSettings)
+    """How mode lift finds the scene's things."""
     cache_dir: Path | None = None
     """Where stage artefacts are shared between runs; the user's cache folder by default."""
     redo: tuple[str, ...] = ()
