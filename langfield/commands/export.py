@@ -1,37 +1,85 @@
-"""`langfield export`: a field's Gaussians as a PLY that opens elsewhere."""
+"""`langfield export`: a field's Gaussians, all or some, as a PLY that opens elsewhere."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from langfield.artefacts import write_json
+from langfield.artefacts import file_key, write_json
 from langfield.commands.output import print_json, print_text
+from langfield.errors import QueryError, SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from langfield.run import Run
+
+SIDECAR_VERSION = 1
 
 
-def export(run: Annotated[Path, tyro.conf.Positional], out: Path = Path("point_cloud.ply"), json: bool = False) -> None:
-    """Write all Gaussians as a splat PLY, and beside it a JSON that says which frame and unit they are in.
+def export(
+    run: Annotated[Path, tyro.conf.Positional],
+    out: Path = Path("point_cloud.ply"),
+    answer: Path | None = None,
+    text: str | None = None,
+    json: bool = False,
+) -> None:
+    """Write Gaussians as a splat PLY, and beside it a JSON that keeps their frame, unit, source and rows.
 
     Args:
         run: a run's folder, its config.yml, or a folder with runs below it.
-        out: the PLY to write.
-        json: print what was written as JSON.
+        out: the PLY to write; the JSON has its name and ends in .json.
+        answer: only the Gaussians that this answer of `langfield query --out` selected.
+        text: only the Gaussians that this text selects.
+        json: print what was written as JSON, without the rows.
     """
-    from langfield.artefacts import read_json
     from langfield.field.ply import write_ply
+    from langfield.field.store import FIELD_FILE
+    from langfield.field.world import world_of
+    from langfield.raster.types import Gaussians
     from langfield.run import open_run
 
+    if out.suffix != ".ply":
+        raise SettingsError("splats are written as PLY", f"--out {out}", "end its name in .ply")
     opened = open_run(run)
-    capture = read_json(opened.path / "capture.json")
+    rows, how = _selected(opened, answer, text)
+    tensors = opened.field.gaussians.tensors()
+    gaussians = Gaussians(*(t if rows is None else t[rows] for t in tensors))
+    world = world_of(opened.field.provenance)
     about = {
-        "gaussians": len(opened.field.gaussians), "world": capture["world"], "unit": capture["unit"],
-        "transform_from_capture": "identity",
+        "format": "langfield splats", "version": SIDECAR_VERSION, "gaussians": len(gaussians), "world": world,
+        "source": {
+            "run": "/".join(opened.path.resolve().parts[-3:]), "field_sha256": file_key(opened.path / FIELD_FILE),
+            "gaussians": len(opened.field.gaussians),
+        },
+        "selected_by": how, "rows": rows,
     }  # fmt: skip
-    write_ply(out, opened.field.gaussians)
+    write_ply(out, gaussians)
     write_json(out.with_suffix(".json"), about)
     if json:
-        print_json({"ply": out, **about})
+        print_json({"ply": out, **{name: value for name, value in about.items() if name != "rows"}})
     else:
-        print_text(f"{out}: {about['gaussians']} Gaussians in the frame of the capture (unit: {about['unit']})")
+        of = f" of {len(opened.field.gaussians)}" if rows is not None else ""
+        print_text(f"{out}: {len(gaussians)}{of} Gaussians in the frame of the capture (unit: {world.unit})")
+
+
+def _selected(run: Run, answer: Path | None, text: str | None) -> tuple[np.ndarray | None, dict[str, Any] | None]:
+    """Give the rows to write, None for all, and what selected them."""
+    from langfield.query.answer import ask
+    from langfield.query.rows import read_rows
+
+    if answer is not None and text is not None:
+        raise SettingsError("give an answer or a text, not both", "--answer, --text")
+    if answer is not None:
+        rows, how = read_rows(answer, len(run.field.gaussians)), {"answer": answer.name}
+    elif text is not None:
+        found = ask(run.field, run.views, run.text_encoder(), text)
+        rows = found.selection.rows
+        how = {"text": found.text, "score": round(found.score, 4), "verdict": found.verdict, "note": found.note}
+    else:
+        return None, None
+    if len(rows) == 0:
+        raise QueryError("no Gaussian is selected", text or answer, "ask for something else")
+    return rows, how

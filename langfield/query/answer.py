@@ -99,6 +99,7 @@ class Answer:
             "position_world": list(self.position) if self.position else None,
             "box_world": box.tolist() if box is not None else None,
             "gaussians": len(self.selection.rows),
+            "rows": self.selection.rows.tolist(),
             "mask": run_lengths(self.mask),
             "encoders": self.encoders,
         }
