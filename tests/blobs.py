@@ -1,5 +1,6 @@
 """A scene whose answer is known: two blobs of Gaussians, two words, and a text encoder that knows both."""
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,14 +19,18 @@ EACH = 80
 
 
 class Words:
-    """A text encoder: ball is axis 0, cube axis 1, everything else axis 2 and up."""
+    """A text encoder: ball is axis 0, cube axis 1, canonical words 2 to 5, any other word its own way in 6 and up."""
 
     name, dim = "two-words", DIM
     provenance = {"weights": "none"}  # noqa: RUF012
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        rows = [WORDS.index(t) if t in WORDS else 2 + CANONICALS.index(t) % 4 if t in CANONICALS else 7 for t in texts]
-        return torch.eye(DIM)[rows]
+        known = (*WORDS, *CANONICALS)
+        return torch.stack([torch.eye(DIM)[known.index(t)] if t in known else self._other(t) for t in texts])
+
+    def _other(self, text: str) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
+        return normalize(torch.cat([torch.zeros(6), torch.randn(DIM - 6, generator=generator)]), dim=0)
 
 
 def blob_gaussians() -> Gaussians:

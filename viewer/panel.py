@@ -13,7 +13,6 @@ import viser
 
 from langfield.errors import LangfieldError
 from langfield.progress import say
-from langfield.query.answer import AskSettings
 from langfield.query.gaussians import Selection
 from langfield.query.relevancy import NEUTRAL
 from langfield.run import Run
@@ -22,7 +21,7 @@ from langfield.viewer import asking, cameras, colours
 from langfield.viewer.splats import SplatScene
 
 MODES = ("RGB", "relevancy", "language")
-SURE_ABOVE = AskSettings().sure_above
+SURE_ABOVE = 0.55
 LEAST_TOP = 0.6
 """The bright end of the colours is never below this, so that an answer near 0.5 looks as dull as it is."""
 NO_VIEW = "(choose a view)"

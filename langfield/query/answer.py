@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from langfield.capture.types import Camera
 from langfield.errors import QueryError
 from langfield.field.types import Field
+from langfield.query.calibrate import Calibrator, Verdict
 from langfield.query.gaussians import Selection, gaussian_relevancy, select_gaussians
 from langfield.query.image import (
     FILTER_PX,
@@ -28,12 +29,11 @@ from langfield.query.image import (
     mean_filter,
     relevancy_view,
 )
-from langfield.query.relevancy import CANONICALS, NEUTRAL, Phrases, encode_phrases
+from langfield.query.relevancy import Phrases, encode_phrases
+from langfield.query.vocabulary import encode_vocabulary
 from langfield.raster.types import View
 from langfield.segment.types import LEVELS
 from langfield.suite.types import TextEncoder
-
-Verdict = Literal["found", "unsure", "may not be in this scene"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,6 @@ class AskSettings:
     """Longer side at which views are searched, pixels."""
     answer_side_px: int = 1080
     """Longer side, at most, at which the best view is drawn again for the answer, pixels."""
-    sure_above: float = 0.55
-    """Peak relevancy from which the verdict is "found"; at 0.5 a canonical phrase fits as well."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,8 @@ class Answer:
     """Highest filtered relevancy, 0 to 1."""
     level: int
     """Index into segment.LEVELS."""
+    presence: float
+    """Share of things that are not here which would fit less well, 0 to 1 (`langfield.query.calibrate`)."""
     verdict: Verdict
     note: str
     """Why the verdict, in words."""
@@ -89,6 +89,7 @@ class Answer:
         return {
             "text": self.text,
             "score": round(self.score, 4),
+            "presence": round(self.presence, 4),
             "verdict": self.verdict,
             "note": self.note,
             "level": LEVELS[self.level] if self.level < len(LEVELS) else str(self.level),
@@ -124,11 +125,17 @@ def ask(
     Raises:
         QueryError: the phrase cannot be asked, there is no view, or encoder and field do not fit.
     """
-    return answer(field, views, encode_phrases(encoder, [text], language_of(field)[1].dim), settings)
+    dim = language_of(field)[1].dim
+    calibrator = Calibrator(field, encode_vocabulary(encoder, dim))
+    return answer(field, views, encode_phrases(encoder, [text], dim), calibrator, settings)
 
 
 def answer(
-    field: Field, views: Mapping[str, Camera], phrases: Phrases, settings: AskSettings = AskSettings()
+    field: Field,
+    views: Mapping[str, Camera],
+    phrases: Phrases,
+    calibrator: Calibrator,
+    settings: AskSettings = AskSettings(),
 ) -> Answer:
     """Answer the first row of any question: words, a picture, a region, or one of several things.
 
@@ -138,6 +145,7 @@ def answer(
         field: a field with a language part.
         views: camera per view name, such as those of the capture's frames.
         phrases: the question; `Phrases.row` gives its other rows.
+        calibrator: made of this field, once for all questions.
         settings: how hard to search.
 
     Raises:
@@ -153,13 +161,14 @@ def answer(
     peak = replace(find_peak(filtered[None]), level=level)
     mask = _part_at(cut_mask(raw, filtered), peak)
     position = _position(view, camera, peak)
-    verdict, note = _judge(peak.score, phrases, settings)
+    judged = calibrator.judge(phrases)[0]
     return Answer(
         text=phrases.texts[0],
         score=peak.score,
         level=peak.level,
-        verdict=verdict,
-        note=note,
+        presence=judged.score,
+        verdict=judged.verdict,
+        note=judged.note,
         view=name,
         camera=camera,
         peak_px=(peak.x, peak.y),
@@ -227,25 +236,6 @@ def _position(view: View, camera: Camera, peak: Peak) -> Float[np.ndarray, " 3"]
     in_camera = torch.linalg.solve(camera.K.double().cpu(), pixel) * depth
     pose = camera.T_world_camera.double().cpu()
     return (pose[:3, :3] @ in_camera + pose[:3, 3]).numpy()
-
-
-def _judge(score: float, phrases: Phrases, settings: AskSettings) -> tuple[Verdict, str]:
-    """Say how far an answer can be trusted; a field always has a highest place, whether or not the thing is there."""
-    text = phrases.texts[0]
-    general = ", ".join(CANONICALS)
-    if score <= NEUTRAL:
-        return (
-            "may not be in this scene",
-            f"nowhere does '{text}' fit better than the general words ({general}): relevancy peaks at {score:.3f}, "
-            f"{NEUTRAL} would be no better",
-        )
-    if score < settings.sure_above:
-        return (
-            "unsure",
-            f"'{text}' fits hardly better than the general words ({general}): relevancy peaks at {score:.3f}; "
-            "the place shown is the best there is and may be another thing",
-        )
-    return "found", f"relevancy peaks at {score:.3f} against the general words ({general})"
 
 
 def run_lengths(mask: Bool[np.ndarray, "H W"]) -> dict[str, list[int]]:

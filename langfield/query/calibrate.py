@@ -1,0 +1,209 @@
+"""Whether a thing is there at all: how a question fares in a scene beside hundreds of common names.
+
+Some place always fits best, whether or not the thing is there, and how well differs from scene to scene. So at every
+place the question's cosine is measured in standard deviations of what common names reach at the same place, and its
+best fit is held against the best fits of all those names. Most of them are not in the scene: their median and the width
+of the lower half, which the few that are there cannot stretch, say how well an absent thing fits by chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from langfield.field.language import unit_codes
+from langfield.field.types import Field
+from langfield.query.image import language_of
+from langfield.query.relevancy import Phrases, encode_phrases
+from langfield.query.vocabulary import Vocabulary, encode_vocabulary
+from langfield.suite.types import TextEncoder
+
+Verdict = Literal["found", "unsure", "not in this scene"]
+FOUND_FROM, UNSURE_FROM = 0.9, 0.7
+"""Scores of the verdicts: of things that are not there one in ten is called found, two in ten unsure."""
+MOST_PLACES = 1500
+"""Gaussians looked at per level where a field has no instances."""
+MIN_OPACITY = 0.3
+REMOTE = 0.25
+"""Places further apart than this share of the scene show different things."""
+LEAST_SPREAD = 1e-3
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How surely something is in a scene."""
+
+    score: float
+    """0 to 1: share of things that are not there which would fit less well; 1 is surely there."""
+    verdict: Verdict
+    note: str
+    """Why, in words."""
+    called: str
+    """The common name that fits the best place best."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a scene shows: its instances, or Gaussians spread over it where it has none."""
+
+    vectors: Float[Tensor, "U D"]
+    """Unit vectors."""
+    centres: Float[Tensor, "U 3"]
+    """World units."""
+
+
+@dataclass(frozen=True)
+class Norm:
+    """What is usual at each place, and in the whole scene."""
+
+    mean: Float[Tensor, " U"]
+    spread: Float[Tensor, " U"]
+    """Standard deviation of cosines at a place."""
+    chance: float
+    """Best fit, in standard deviations, of half of what is not there."""
+    width: float
+    """Standard deviation of such best fits."""
+
+    def share_below(self, fit: float) -> float:
+        """Give the share of things that are not there whose best fit is worse."""
+        return 0.5 * (1 + math.erf((fit - self.chance) / self.width / math.sqrt(2)))
+
+
+class Calibrator:
+    """Judges questions to one field; what costs once per field is made once.
+
+    Args:
+        field: one with a language part.
+        vocabulary: common names, encoded by the text encoder of the questions.
+
+    Raises:
+        QueryError: the field has no language part.
+    """
+
+    def __init__(self, field: Field, vocabulary: Vocabulary) -> None:
+        self._places, self._vocabulary = places_of(field), vocabulary
+        self._cosines = vocabulary.vectors @ self._places.vectors.T  # V U
+        self._text = norm_of_names(self._cosines)
+        self._image: Norm | None = None
+
+    def judge(self, phrases: Phrases) -> list[Judgement]:
+        """Judge every row of a question."""
+        norm, shown = self._norm(phrases), self._places.vectors
+        cosines = phrases.positives @ shown.T  # P U
+        beaten = cosines > (phrases.canonicals @ shown.T).amax(dim=0)
+        fits = torch.where(beaten, (cosines - norm.mean) / norm.spread, -math.inf)
+        chances = torch.bincount(torch.tensor(phrases.rows or range(len(phrases))))
+        return [
+            self._judge(phrases, i, norm.share_below(float(fit.max())) ** int(chances[i]), int(fit.argmax()))
+            if fit.isfinite().any()
+            else _nowhere(phrases, i)
+            for i, fit in enumerate(phrases.join(fits))
+        ]
+
+    def _norm(self, phrases: Phrases) -> Norm:
+        if phrases.space == "text":
+            return self._text
+        self._image = self._image or norm_of_sights(self._places)
+        return self._image
+
+    def _judge(self, phrases: Phrases, row: int, score: float, place: int) -> Judgement:
+        return _judged(phrases.texts[row], score, self._vocabulary.names[int(self._cosines[:, place].argmax())])
+
+
+def presence(field: Field, encoder: TextEncoder, texts: Sequence[str]) -> Float[np.ndarray, " Q"]:
+    """Give the calibrated score of texts, 0 to 1.
+
+    Args:
+        field: one with a language part.
+        encoder: the text encoder that goes with its image encoder.
+        texts: what may or may not be there.
+
+    Raises:
+        QueryError: a text cannot be asked, or encoder and field do not fit.
+    """
+    dim = language_of(field)[1].dim
+    judged = Calibrator(field, encode_vocabulary(encoder, dim)).judge(encode_phrases(encoder, texts, dim))
+    return np.array([one.score for one in judged])
+
+
+@torch.no_grad()
+def places_of(field: Field) -> Places:
+    """Give the instances of a field, or solid Gaussians of all levels, the same whatever order they are stored in.
+
+    Raises:
+        QueryError: the field has no language part.
+    """
+    codes, codec = language_of(field)
+    means = field.gaussians.means.detach().float().cpu()
+    found = field.instances
+    if found is not None and len(found) > 1:
+        sums = torch.zeros(len(found), 3).index_add_(0, found.owner, means[found.rows.long()])
+        return Places(normalize(found.vectors.float(), dim=-1), sums / found.sizes.clamp_min(1)[:, None])
+    solid = torch.sigmoid(field.gaussians.logit_opacities.detach().cpu()) >= MIN_OPACITY
+    vectors, centres = [], []
+    for level in codes:
+        rows = _spread(means, torch.nonzero(solid & (level != 0).any(dim=-1).cpu())[:, 0])
+        picked = level[rows]
+        vectors.append(codec.decode(unit_codes(picked.float()) if picked.is_floating_point() else picked).float())
+        centres.append(means[rows])
+    return Places(torch.cat(vectors), torch.cat(centres))
+
+
+def _spread(means: Float[Tensor, "N 3"], rows: Tensor) -> Tensor:
+    """Choose at most MOST_PLACES rows, evenly in order of place."""
+    order = np.lexsort(means[rows].numpy().T)
+    count = min(MOST_PLACES, len(rows))
+    return rows[torch.from_numpy(order[np.linspace(0, len(rows) - 1, count).round().astype(int)])]
+
+
+def norm_of_names(cosines: Float[Tensor, "V U"]) -> Norm:
+    """Give what common names reach: at each place, and at their best place."""
+    if cosines.shape[1] == 0:
+        return Norm(cosines.new_zeros(0), cosines.new_ones(0), 0.0, LEAST_SPREAD)
+    mean, spread = cosines.mean(dim=0), cosines.std(dim=0).clamp_min(LEAST_SPREAD)
+    return Norm(mean, spread, *_lower_half(((cosines - mean) / spread).amax(dim=1)))
+
+
+def norm_of_sights(places: Places) -> Norm:
+    """Give how alike different things of the scene look: what a picture of something else reaches."""
+    step = max(1, -(-len(places.vectors) // MOST_PLACES))
+    cosines = places.vectors[::step] @ places.vectors.T
+    if min(cosines.shape) < 2:
+        return Norm(cosines.new_zeros(cosines.shape[1]), cosines.new_ones(cosines.shape[1]), 0.0, LEAST_SPREAD)
+    mean, spread = cosines.mean(dim=0), cosines.std(dim=0).clamp_min(LEAST_SPREAD)
+    low, high = places.centres.quantile(torch.tensor([0.05, 0.95]), dim=0)
+    remote = torch.cdist(places.centres[::step], places.centres) > REMOTE * (high - low).norm()
+    best = torch.where(remote, (cosines - mean) / spread, -math.inf).amax(dim=1)
+    return Norm(mean, spread, *_lower_half(best[best.isfinite()]))
+
+
+def _lower_half(best: Float[Tensor, " V"]) -> tuple[float, float]:
+    """Give the median, and the distance to what 16 % stay below: one standard deviation of a normal distribution."""
+    if len(best) == 0:
+        return 0.0, LEAST_SPREAD
+    median, low = (float(best.double().quantile(share)) for share in (0.5, 0.16))
+    return median, max(median - low, LEAST_SPREAD)
+
+
+def _nowhere(phrases: Phrases, row: int) -> Judgement:
+    against = ", ".join(phrases.negatives)
+    return Judgement(0.0, "not in this scene", f"nowhere does '{phrases.texts[row]}' fit better than {against}", "")
+
+
+def _judged(text: str, score: float, called: str) -> Judgement:
+    share = f"{math.floor(100 * score)} % of things that are not here would"
+    if score >= FOUND_FROM:
+        return Judgement(score, "found", f"a place fits '{text}' better than {share}", called)
+    rather = f"; among common names '{called}' fits that place best"
+    if score >= UNSURE_FROM:
+        return Judgement(score, "unsure", f"the best place fits '{text}' better than {share}{rather}", called)
+    note = f"the best place fits '{text}' only better than {share}{rather}"
+    return Judgement(score, "not in this scene", note, called)
