@@ -10,6 +10,7 @@ COMMANDS = {
     "prepare": "langfield.commands.prepare:prepare",
     "query": "langfield.commands.query:query",
     "eval": "langfield.commands.evaluate:evaluate",
+    "reproduce": "langfield.commands.reproduce:reproduce",
     "view": "langfield.commands.view:view",
     "export": "langfield.commands.export:export",
     "import": "langfield.commands.import_:import_splats",
@@ -21,7 +22,8 @@ HELP = """usage: langfield COMMAND [--help] ...
 
   prepare   photos or a video to a posed capture
   query     ask a trained field for something in words
-  eval      score a field against labels (LangSplat's localisation and IoU)
+  eval      score a field against labels, in 2D and 3D, under named protocols
+  reproduce train and score a benchmark's scenes; published tables beside ours
   view      open a field in the browser
   export    write a field's Gaussians as a PLY that opens elsewhere
   import    splats trained elsewhere and their capture to a field

@@ -63,14 +63,8 @@ def read_ply_points(path: Path) -> Points:
     Raises:
         FormatError: missing, not a PLY, cut short, or without x, y, z.
     """
-    if not path.is_file():
-        raise FormatError("point file not found", path)
-    with path.open("rb") as file:
-        order, elements = _header(file, path)
-        rows = _vertices(file, order, elements, path)
+    rows = read_ply_rows(path)
     names = rows.dtype.names or ()
-    if not {"x", "y", "z"} <= set(names):
-        raise FormatError("PLY vertices have no x, y, z", path)
     rgb = None
     if {"red", "green", "blue"} <= set(names):
         rgb = np.stack([rows[c].astype(np.float64) for c in ("red", "green", "blue")], axis=1)
@@ -78,6 +72,22 @@ def read_ply_points(path: Path) -> Points:
             rgb = rgb * 255
     xyz = np.stack([rows[c].astype(np.float64) for c in "xyz"], axis=1)
     return make_points(xyz, rgb, path)
+
+
+def read_ply_rows(path: Path) -> np.ndarray:
+    """Read a PLY's vertices with all their scalar properties, as a structured array.
+
+    Raises:
+        FormatError: missing, not a PLY, cut short, or without x, y, z.
+    """
+    if not path.is_file():
+        raise FormatError("point file not found", path)
+    with path.open("rb") as file:
+        order, elements = _header(file, path)
+        rows = _vertices(file, order, elements, path)
+    if not {"x", "y", "z"} <= set(rows.dtype.names or ()):
+        raise FormatError("PLY vertices have no x, y, z", path)
+    return rows
 
 
 def _header(file: BinaryIO, path: Path) -> tuple[str, list[_Element]]:

@@ -125,7 +125,13 @@ def evaluate_protocol(rules: Rules, subject: Subject, labels: Path, folder: Path
         summaries.append(summary)
     photos = {f.name: f for f in subject.frames}
     page = folder / "report.html"
-    write_page(page, f"{rules.about}: {labels}", summaries, outcome, lambda name: _photo(photos[name]))
+    write_page(
+        page,
+        f"{rules.about}: {labels.resolve().parent.name}/{labels.name}",
+        summaries,
+        outcome,
+        lambda name: _photo(photos[name]),
+    )
     return Evaluated(tuple(summaries), outcome, page)
 
 

@@ -61,12 +61,12 @@ def read_labels(folder: Path, frames: Sequence[Frame]) -> Labels:
     paths = sorted(folder.glob("*.json"))[: MAX_FILES + 1]
     if not paths or len(paths) > MAX_FILES:
         raise FormatError(f"folder holds {'no' if not paths else 'too many'} label files", folder, "name another")
-    by_name = _index(frames)
+    by_name = index_frames(frames)
     queries: list[Query] = []
     notes: list[str] = []
     for path in paths:
         name, objects = _read_file(path)
-        frame = by_name.get(name) or by_name.get(_stem(name))
+        frame = by_name.get(name) or by_name.get(stem_of(name))
         if frame is None:
             notes.append(f"labelled frame {name} is not in the capture: its {len(objects)} objects are not scored")
         else:
@@ -85,10 +85,10 @@ def draw_mask(polygons: Sequence[Float[np.ndarray, "P 2"]], height: int, width: 
     return canvas.astype(bool)
 
 
-def _index(frames: Sequence[Frame]) -> dict[str, Frame]:
+def index_frames(frames: Sequence[Frame]) -> dict[str, Frame]:
     """Index frames by name, by name without folder, and by stem where that is unambiguous."""
     index: dict[str, Frame] = {}
-    for key in (_stem, _base):
+    for key in (stem_of, _base):
         keys = [key(frame.name) for frame in frames]
         index |= {k: f for k, f in zip(keys, frames, strict=True) if keys.count(k) == 1}
     return index | {frame.name: frame for frame in frames}
@@ -98,8 +98,8 @@ def _base(name: str) -> str:
     return Path(name).name
 
 
-def _stem(name: str) -> str:
-    """Drop folder and picture suffix; a name such as 1341847982.730674 keeps its digits."""
+def stem_of(name: str) -> str:
+    """Drop folder and picture suffix of a name; a name such as 1341847982.730674 keeps its digits."""
     path = Path(name)
     return path.stem if path.suffix.lower() in {".png", ".jpg", ".jpeg", ".heic", ".webp", ".tif"} else path.name
 

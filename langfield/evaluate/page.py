@@ -120,17 +120,18 @@ def _losses_bar(summary: Summary) -> str:
     lost = {kind: summary.losses[kind].value for kind in LOSSES}
     answer = 1 - sum(lost.values())
     words = {
-        "segmentation": "no mask of any level covers it",
-        "choice": "the text scores another segment higher",
-        "lifting": "lost between the best-scoring segment and the field's answer",
+        "answer": "is left as the answer's IoU",
+        "segmentation": "segmentation: no mask of any level covers it",
+        "choice": "choice: the text scores another segment higher",
+        "lifting": "lifting: lost between the best-scoring segment and the field's answer",
     }
-    parts = [("answer", answer), *((kind, lost[kind]) for kind in ("lifting", "choice", "segmentation"))]
-    bar = "".join(f'<span class="{n}" style="flex:{max(v, 0):.4f}">{v:.2f}</span>' for n, v in parts if v > 0.004)
-    lines = "".join(f"<li><b>{lost[k]:+.3f}</b> {k}: {words[k]}</li>" for k in LOSSES)
+    parts = {"answer": answer} | {kind: lost[kind] for kind in reversed(LOSSES)}
+    bar = "".join(f'<span class="{n}" style="flex:{v:.4f}">{v:.2f}</span>' for n, v in parts.items() if v > 0.004)
+    lines = "".join(f'<li><i class="{n}"></i><b>{v:+.3f}</b> {words[n]}</li>' for n, v in parts.items())
     gained = " A negative loss is a gain: 3D answers better than the 2D segments do." if lost["lifting"] < 0 else ""
     return (
         f"<h2>Where the IoU of an average query goes</h2><div class=bar>{bar}</div>"
-        f"<ul><li><b>{answer:.3f}</b> is left as the answer's IoU</li>{lines}</ul><p>{gained}</p>"
+        f"<ul class=parts>{lines}</ul><p>{gained}</p>"
     )
 
 
@@ -138,7 +139,7 @@ def _card(entry: Entry, photos: Photos) -> str:
     score, look = entry.score, entry.score.look()
     pictures = ""
     if look is not None:
-        drawn = zip(draw_three(photos(score.frame), look), CAPTIONS, strict=True)
+        drawn = zip(draw_three(photos(look.frame or score.frame), look), CAPTIONS, strict=True)
         pictures = "".join(_figure(as_jpeg(picture), caption, score.text) for picture, caption in drawn)
     return (
         f'<article class="{"failed" if entry.failed else "right"}"><h3>{escape(score.text)}'

@@ -22,7 +22,8 @@ figure{margin:0}img{width:100%;display:block;border-radius:3px}figcaption{font-s
 .bar{display:flex;height:30px;border-radius:4px;overflow:hidden}
 .bar span{color:#fff;font-size:13px;line-height:30px;padding-left:6px;min-width:0;overflow:hidden}
 .answer{background:#009e73}.lifting{background:#cc79a7}.choice{background:#d55e00}.segmentation{background:#555}
-ul{padding-left:20px}.legend{color:var(--soft);font-size:13px}
+.parts{padding:0;list-style:none}.parts i{display:inline-block;width:12px;height:12px;border-radius:2px;
+margin-right:8px;vertical-align:-1px}.legend{color:var(--soft);font-size:13px}
 .legend span{display:inline-block;width:12px;height:12px;border-radius:2px;margin:0 5px 0 12px;vertical-align:-1px}
 .both{background:#009e73}.much{background:#d55e00}.missed{background:#56b4e9}
 @media(max-width:700px){.three{grid-template-columns:1fr}}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from langfield.evaluate import langsplat2d, lerf, lerf3d
+from langfield.evaluate import langsplat2d, lerf, lerf3d, ovs3d, replica
 from langfield.evaluate.types import Rules
 
 LERF = "a folder of LERF-OVS label files"
+PICTURES = "pictures of class ids and their names"
+POINTS = "a PLY of labelled points and the classes' names"
 
 PROTOCOLS: dict[str, Rules] = {
     rules.name: rules
@@ -20,5 +22,8 @@ PROTOCOLS: dict[str, Rules] = {
             "lerf-ovs-3d-held-out", 1, lerf3d.METRICS, "the same on views not trained on", LERF,
             lerf.score_3d_held_out,
         ),
+        Rules("3d-ovs", 1, ovs3d.METRICS, "3D-OVS, a class a pixel", "a 3D-OVS scene", ovs3d.score),
+        Rules("replica", 1, replica.METRICS, "per-class mIoU of pixels", PICTURES, replica.score_pixels),
+        Rules("replica-3d", 1, replica.METRICS, "per-class mIoU of points", POINTS, replica.score_points),
     )
 }  # fmt: skip

@@ -44,6 +44,8 @@ class Look:
     truth: Bool[np.ndarray, "H W"]
     relevancy: Float32[np.ndarray, "H W"]
     peak_px: tuple[int, int] | None = None
+    frame: str | None = None
+    """Frame of the maps where it is not the query's own."""
 
 
 class Scored(Protocol):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langfield.errors import QueryError
@@ -14,6 +14,7 @@ from tests.evaluate.scored import blob_field
 numbers = st.lists(st.integers(-3, 3), min_size=1, max_size=12).map(lambda v: np.array(v, float))
 
 
+@settings(deadline=None)
 @given(numbers, numbers)
 def test_auroc_against_pair_counting(high, low):
     pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in high for b in low]
@@ -21,6 +22,7 @@ def test_auroc_against_pair_counting(high, low):
     assert auroc(low, high) == pytest.approx(1 - np.mean(pairs))
 
 
+@settings(deadline=None)
 @given(numbers, numbers)
 def test_auroc_knows_ranks_only(high, low):
     assert auroc(np.exp(high), np.exp(low)) == pytest.approx(auroc(high, low))

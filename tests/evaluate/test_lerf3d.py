@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langfield.evaluate.labels import Query
@@ -60,6 +60,7 @@ def test_one_selection_per_text_serves_all_frames():
         assert s.iou == pytest.approx(drawn.sum() / drawn.size)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1))
 def test_accuracies_are_strict(iou):
     empty = np.zeros((2, 2), np.float32)

@@ -79,8 +79,8 @@ def test_failures_stand_first_and_are_bounded():
 def test_a_gain_through_3d_is_said():
     text = page_of([score(0.9)], [Losses("a.png", "mug", 0.95, 0.4, 0.9)])
     assert "A negative loss is a gain" in text
-    assert "<b>-0.500</b> lifting" in text
-    assert "<b>0.900</b> is left" in text
+    assert "<b>-0.500</b> lifting: lost" in text
+    assert "<b>+0.900</b> is left" in text
 
 
 @pytest.mark.parametrize("shape", [(48, 64), (24, 32)])
