@@ -21,7 +21,9 @@ from langfield.evaluate.report import Summary, as_text, summarise, write_report
 from langfield.evaluate.types import Features, Outcome, Rules, Subject
 from langfield.run import Run, open_run
 
-ProtocolName = Literal["lerf-ovs-2d", "lerf-ovs-3d", "lerf-ovs-2d-held-out", "lerf-ovs-3d-held-out"]
+ProtocolName = Literal[
+    "lerf-ovs-2d", "lerf-ovs-3d", "lerf-ovs-2d-held-out", "lerf-ovs-3d-held-out", "3d-ovs", "replica", "replica-3d"
+]
 
 
 @dataclass(frozen=True)
