@@ -13,6 +13,7 @@ import torch
 from langfield.artefacts import content_key, file_key
 from langfield.cache import Cache, open_cache
 from langfield.capture.types import Capture
+from langfield.embed import FrameFeatures, embed_frames
 from langfield.errors import FormatError
 from langfield.field.language import LanguageSettings
 from langfield.field.lift_solve import check_lift, lift
@@ -24,15 +25,7 @@ from langfield.raster import rasterize
 from langfield.raster.types import Gaussians
 from langfield.run import ManifestHead, RunLock, provenance_of, unfinished_runs, write_manifest, write_results
 from langfield.settings import RunSettings
-from langfield.stages import (
-    FrameFeatures,
-    embed_frames,
-    make_codec,
-    needed_weights,
-    prepare_frames,
-    segment_frames,
-    split_views,
-)
+from langfield.stages import make_codec, needed_weights, prepare_frames, segment_frames, split_views
 from langfield.weights import require
 
 ADOPT_SETTINGS = RunSettings(hold_out_every=0, compress="codebook", language=LanguageSettings(mode="lift"))

@@ -14,6 +14,7 @@ COMMANDS = {
     "view": "langfield.commands.view:view",
     "export": "langfield.commands.export:export",
     "import": "langfield.commands.import_:import_splats",
+    "features": "langfield.commands.features:features",
     "doctor": "langfield.commands.doctor:doctor",
     "weights": "langfield.commands.weights:COMMANDS",
     "bench": "langfield.commands.bench:bench",
@@ -27,6 +28,7 @@ HELP = """usage: langfield COMMAND [--help] ...
   view      open a field in the browser
   export    write a field's Gaussians as a PLY that opens elsewhere
   import    splats trained elsewhere and their capture to a field
+  features  what a run's 2D features are and take; write them as LangSplat's files
   doctor    say what is missing on this machine and how to repair it
   weights   list, get and locate model weights; train the text bridge
   bench     measure speed and quality, as ratios from one run

@@ -18,6 +18,7 @@ from langfield.cache import Cache
 from langfield.capture.images import read_picture
 from langfield.capture.types import Camera, Capture, Frame, Points
 from langfield.codec.types import Codec
+from langfield.embed import FrameFeatures
 from langfield.errors import SettingsError
 from langfield.field.instance_build import lift_things
 from langfield.field.instances import Instances
@@ -29,7 +30,7 @@ from langfield.raster import rasterize
 from langfield.raster.threads import kernels_only
 from langfield.raster.types import Gaussians
 from langfield.settings import RunSettings
-from langfield.stages import VERSIONS, FrameFeatures
+from langfield.stages import VERSIONS
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import TypeVar
 
 from rich.console import Console
@@ -35,6 +35,13 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[
     count = total if total is not None else len(items) if isinstance(items, Sized) else None
     out = console()
     return _bar(items, label, count, out) if out.is_terminal else _lines(items, label, count)
+
+
+def track_rest(todo: Sequence[T], label: str, total: int) -> Iterator[T]:
+    """Walk through the unfinished part of `total` units of work, saying how much an earlier run has done."""
+    if len(todo) < total:
+        say(f"{label}: {total - len(todo)} of {total} cached")
+    return track(todo, label)
 
 
 def _bar(items: Iterable[T], label: str, total: int | None, out: Console) -> Iterator[T]:

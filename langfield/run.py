@@ -14,16 +14,16 @@ from typing import IO, Any
 
 import torch
 
-from langfield.artefacts import file_key, plain, read_json, read_tensors, write_json
+from langfield.artefacts import file_key, plain, read_json, write_json
 from langfield.capture.key import capture_key
 from langfield.capture.types import Camera, Capture, Distortion, Frame
+from langfield.embed import FrameFeatures
 from langfield.errors import FormatError, LangfieldError
 from langfield.field.ply import write_ply
 from langfield.field.store import load_field, save_field
 from langfield.field.types import Field
 from langfield.field.world import World
 from langfield.settings import RunSettings
-from langfield.stages import FrameFeatures
 from langfield.suite.types import TextEncoder
 
 MANIFEST = "manifest.json"
@@ -162,7 +162,7 @@ def provenance_of(capture: Capture, features: Mapping[str, FrameFeatures], setti
     frames = {f.name: file_key(f.path) for f in capture.frames}
     made = {name: {"segments": f.segments.stem, "embeddings": f.embeddings.stem} for name, f in features.items()}
     return {
-        "image_encoder": read_tensors(first.embeddings)[1] if first else {},
+        "image_encoder": first.encoder() if first else {},
         "text_encoder": settings.text_encoder,
         "world": plain(World(capture.world, capture.unit)),
         "seeds": {"run": settings.seed, "autoencoder": settings.codec.seed, "codebook": settings.codebook.seed},

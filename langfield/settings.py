@@ -33,6 +33,14 @@ class RunSettings:
     """What embeds crops: openai-vit-b16-torch, openai-vit-b16-int8, openclip:MODEL/TAG."""
     text_encoder: str = "bridge-minilm-b16"
     """What embeds queries; must share the image encoder's space."""
+    language_features: Path | None = None
+    """Folder of LangSplat's NAME_s.npy and NAME_f.npy to take masks and embeddings from; say by --image-encoder what
+    made them. None: they are made here."""
+    crops: Literal["masked", "context", "masked+context"] = "masked"
+    """What of a segment is embedded: its pixels on black, its box with what surrounds it, or the mean of both (twice
+    the time)."""
+    context_grow: float = 1.2
+    """Sides of a context crop, in sides of the segment's box."""
     seed: int = 42
     """Seed of everything random."""
     frames: NormalizeSettings = field(default_factory=NormalizeSettings)

@@ -6,10 +6,8 @@ killing a stage loses the unit in progress, and the same call goes on where it s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,34 +24,21 @@ from langfield.capture.types import Capture, Frame
 from langfield.codec import fit_autoencoder, fit_codebook, fit_identity, fit_pca, load_codec
 from langfield.codec.fidelity import fidelity_text
 from langfield.codec.types import Codec
+from langfield.embed import FrameFeatures
 from langfield.errors import FormatError
-from langfield.progress import say, track
-from langfield.segment import load_segments, save_segments, segmenter, segmenter_identity
-from langfield.segment.types import Segments
+from langfield.interchange import import_features
+from langfield.progress import say, track_rest
+from langfield.segment import save_segments, segmenter, segmenter_identity
 from langfield.settings import RunSettings
-from langfield.suite import encoder_identity, image_encoder
-from langfield.suite.crops import embed_segments
 
-T = TypeVar("T")
-VERSIONS = {"frames": 1, "segments": 1, "embeddings": 1, "codec": 1, "geometry": 1}
+VERSIONS = {"frames": 1, "segments": 1, "codec": 1, "geometry": 1}
 """Raised when a stage's code changes what it writes, so that old artefacts are not taken for new ones."""
-
-
-@dataclass(frozen=True)
-class FrameFeatures:
-    """Where the 2D language features of one frame lie."""
-
-    segments: Path
-    embeddings: Path
-
-    def load(self) -> tuple[Segments, Float[Tensor, "M D"]]:
-        """Read the segments and their unit vectors (float32)."""
-        tensors, _ = read_tensors(self.embeddings)
-        return load_segments(self.segments), tensors["vectors"].float()
 
 
 def needed_weights(settings: RunSettings) -> list[str]:
     """Name the weights of the store that training with these settings will load."""
+    if settings.language_features is not None:
+        return []
     towers = {"openai-vit-b16-torch": "openai-vit-b16-int8", "openai-vit-b16-int8": "openai-vit-b16-int8"}
     wanted = [settings.segmenter if settings.segmenter == "mobile-sam" else None, towers.get(settings.image_encoder)]
     return [name for name in wanted if name is not None]
@@ -94,39 +79,18 @@ def split_views(frames: Sequence[Frame], hold_out_every: int) -> tuple[list[Fram
 
 
 def segment_frames(frames: Sequence[Frame], settings: RunSettings, cache: Cache) -> list[Path]:
-    """Find masks at three levels in every frame; gives one segments file per frame."""
+    """Find masks at three levels in every frame, or import them; gives one segments file per frame."""
+    if settings.language_features is not None:
+        return import_features(frames, settings, cache)
     identity = segmenter_identity(settings.segmenter, settings.segment)
     keys = [content_key("segments", VERSIONS["segments"], file_key(f.path), identity) for f in frames]
     paths = [cache.path("segments", key, ".npz") for key in keys]
     todo = [(f, p) for f, p in zip(frames, paths, strict=True) if not cache.has("segments", p)]
     if todo:
         finder = segmenter(settings.segmenter, settings.segment)
-        for frame, path in _announce(todo, "masks", len(frames)):
+        for frame, path in track_rest(todo, "masks", len(frames)):
             save_segments(path, finder.segment(read_picture(frame.path)))
     return paths
-
-
-def embed_frames(
-    frames: Sequence[Frame], segments: Sequence[Path], settings: RunSettings, cache: Cache
-) -> list[FrameFeatures]:
-    """Embed every segment's masked crop; gives the features of every frame."""
-    identity = encoder_identity(settings.image_encoder)
-    keys = [content_key("embeddings", VERSIONS["embeddings"], p.stem, identity) for p in segments]
-    paths = [cache.path("embeddings", key, ".safetensors") for key in keys]
-    todo = [(f, s, p) for f, s, p in zip(frames, segments, paths, strict=True) if not cache.has("embeddings", p)]
-    if todo:
-        encoder = image_encoder(settings.image_encoder)
-        for frame, rows, path in _announce(todo, "embeddings", len(frames)):
-            vectors = embed_segments(read_picture(frame.path), load_segments(rows), encoder)
-            write_tensors(path, {"vectors": torch.as_tensor(vectors).half()}, encoder.provenance)
-    return [FrameFeatures(s, p) for s, p in zip(segments, paths, strict=True)]
-
-
-def _announce(todo: list[T], label: str, total: int) -> Iterator[T]:
-    """Walk through unfinished work under a bar, saying how much an earlier run has done."""
-    if len(todo) < total:
-        say(f"{label}: {total - len(todo)} of {total} cached")
-    return track(todo, label)
 
 
 def make_codec(features: Sequence[FrameFeatures], settings: RunSettings, cache: Cache) -> Codec:

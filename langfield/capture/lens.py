@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int32
 from torch import Tensor
 
 from langfield.capture.types import Camera, Distortion, Frame
@@ -68,6 +68,26 @@ def map_points_to_frame(frame: Frame, xy: Float[np.ndarray, "P 2"]) -> Float[np.
     R_frame, R_source = frame.camera.T_world_camera[:3, :3], frame.source.T_world_camera[:3, :3]
     turn = (R_frame.double().T @ R_source.double()).numpy()
     return project(frame.camera, unproject(frame.source, xy) @ turn.T)
+
+
+def carry_ids(ids: Int32[np.ndarray, "L h w"], of: Camera, to: Camera) -> Int32[np.ndarray, "L H W"]:
+    """Carry maps of row numbers from one camera at a place to another there (other size, lens or roll).
+
+    Args:
+        ids: as `of` sees them, at its size.
+        of, to: cameras with the same centre that look the same way.
+
+    Returns:
+        the nearest number for each pixel of `to`, -1 where `of` does not see.
+    """
+    x, y = np.meshgrid(np.arange(to.width) + 0.5, np.arange(to.height) + 0.5)
+    turn = (of.T_world_camera[:3, :3].double().T @ to.T_world_camera[:3, :3].double()).numpy()
+    seen = project(of, unproject(to, np.stack([x.ravel(), y.ravel()], axis=1)) @ turn.T)
+    column, row = np.clip(np.floor(seen.T + 1e-6), -1, max(of.width, of.height)).astype(np.int64)
+    inside = (column >= 0) & (column < of.width) & (row >= 0) & (row < of.height)
+    out = np.full((len(ids), to.height * to.width), -1, np.int32)
+    out[:, inside] = ids[:, row[inside], column[inside]]
+    return out.reshape(len(ids), to.height, to.width)
 
 
 def pinhole_for(camera: Camera, where: object) -> Camera:

@@ -14,12 +14,14 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineC
 
 from langfield.cache import open_cache
 from langfield.codec.types import Codec
+from langfield.embed import FrameFeatures, embed_frames
 from langfield.fit import FieldFit, geometry_path, language_view, lift_view, load_state, mean_psnr, save_state
+from langfield.interchange import feature_bytes
 from langfield.plugin.datamanager import LangsplatDataManager
 from langfield.plugin.model import LangsplatModel
 from langfield.run import provenance_of, write_results
 from langfield.settings import RunSettings
-from langfield.stages import FrameFeatures, embed_frames, make_codec, segment_frames
+from langfield.stages import make_codec, segment_frames
 
 
 @dataclass
@@ -125,6 +127,7 @@ class LangsplatPipeline(VanillaPipeline):
             "quality": quality,
             "codec": self.codec.about() if self.codec else None,
             "training_views": [f.name for f in parser.training],
+            "features": feature_bytes(self.features),
             "held_out_views": [f.name for f in parser.held_out],
             "notes": list(parser.capture.notes),
         }

@@ -1,4 +1,4 @@
-"""Segments on disk: one compressed npz per frame."""
+"""Segments on disk: one npz per frame, whose size follows the edges of segments, not the pixels."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int16
 
 from langfield.artefacts import read_arrays, write_arrays
 from langfield.errors import FormatError
 from langfield.segment.types import LEVELS, MAX_SEGMENTS, Segments
 
-VERSION = 1
+VERSION = 2
+"""2: id maps are kept as changes from row to row. Version 1, which kept them plain, is read too."""
 DTYPES = {"ids": np.int16, "boxes": np.int32, "levels": np.int16, "scores": np.float32, "version": np.int32}
 
 
@@ -25,7 +27,13 @@ def save_segments(path: Path, segments: Segments) -> None:
     check_segments(segments, path)
     names = ("ids", "boxes", "levels", "scores")
     arrays = {name: getattr(segments, name) for name in names}
-    write_arrays(path, arrays | {"version": np.array(VERSION, np.int32)})
+    arrays |= {"ids": _changes(segments.ids), "version": np.array(VERSION, np.int32)}
+    write_arrays(path, arrays)
+
+
+def _changes(ids: Int16[np.ndarray, "L H W"]) -> Int16[np.ndarray, "L H W"]:
+    """Give each row of pixels as its bits that differ from the row above: zero but along edges."""
+    return np.concatenate([ids[:, :1], ids[:, 1:] ^ ids[:, :-1]], axis=1)
 
 
 def load_segments(path: Path) -> Segments:
@@ -41,12 +49,14 @@ def load_segments(path: Path) -> Segments:
     for name, dtype in DTYPES.items():
         if arrays[name].dtype != dtype:
             raise FormatError(f"{name} should be {np.dtype(dtype)}, is {arrays[name].dtype}", path)
-    if arrays["version"].shape != () or arrays["version"] != VERSION:
+    if arrays["version"].shape != () or arrays["version"] not in (1, VERSION):
         raise FormatError(
             f"segments file of version {arrays['version'].ravel()[:1].tolist()}, this program reads {VERSION}",
             path,
             "run the segment stage again",
         )
+    if arrays["version"] == VERSION and arrays["ids"].ndim == 3:
+        arrays["ids"] = np.bitwise_xor.accumulate(arrays["ids"], axis=1)
     segments = Segments(arrays["ids"], arrays["boxes"], arrays["levels"], arrays["scores"])
     check_segments(segments, path)
     return segments

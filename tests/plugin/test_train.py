@@ -11,6 +11,8 @@ import torch
 
 from langfield.adopt import adopt
 from langfield.artefacts import read_json
+from langfield.commands.features import features
+from langfield.embed import FrameFeatures
 from langfield.errors import FormatError
 from langfield.evaluate.labels import read_labels
 from langfield.evaluate.sources import score_field
@@ -84,6 +86,35 @@ def test_lifted_codes_find_the_balls(trained: tuple[Path, Path]):
         folder / "point_cloud.ply", scene, scene.parent, replace(lifted, cache_dir=scene.parent / "cache")
     )  # splats that went out and came in again answer as they did before
     assert torch.equal(open_run(again).field.codes, run.field.codes)  # pyright: ignore
+
+
+def test_features_go_out_to_langsplats_files_and_a_run_is_trained_from_them(
+    trained: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    scene, first = trained
+    features(first, export=tmp_path / "language_features", json=True)
+    report = json.loads(capfd.readouterr().out)
+    files = list((tmp_path / "language_features").iterdir())
+    assert report["export"]["bytes"] == sum(f.stat().st_size for f in files) == report["size"]["langsplat_bytes"]
+    assert len(files) == 2 * report["size"]["frames"] == 10
+    assert read_json(first / "manifest.json")["features"] == report["size"]
+    run = open_run(train(tiny_config(scene, scene.parent, language_features=tmp_path / "language_features")))
+    for frame in run.frames:
+        ours, theirs = run.features(frame), open_run(first).features(frame)
+        assert (ours is None) == (theirs is None)
+        if ours and theirs:
+            assert torch.equal(pixels(ours), pixels(theirs))
+    scores = score_field(run.field, run.frames, read_labels(scene / "label", run.frames), run.text_encoder())
+    assert np.mean([s.hit for s in scores]) > 0.8
+    assert "LangSplat" in run.field.provenance["image_encoder"]["origin"]
+    features(first)
+    assert "times as much" in capfd.readouterr().out
+
+
+def pixels(found: FrameFeatures) -> torch.Tensor:
+    """Vector of every pixel and level, zero where there is none."""
+    segments, vectors = found.load()
+    return torch.cat([vectors, torch.zeros(1, vectors.shape[1])])[torch.from_numpy(segments.ids).long()]
 
 
 def test_words_cannot_be_trained(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

@@ -20,9 +20,18 @@ def example() -> Segments:
     return Segments(ids, boxes, np.array([0, 0, 2], np.int16), np.array([0.9, 0.8, 1.0], np.float32))
 
 
-def as_arrays(segments: Segments) -> dict[str, np.ndarray]:
+def as_arrays(segments: Segments, version: int = 1) -> dict[str, np.ndarray]:
     arrays = {f.name: getattr(segments, f.name) for f in dataclasses.fields(segments)}
-    return arrays | {"version": np.array(1, np.int32)}
+    return arrays | {"version": np.array(version, np.int32)}
+
+
+def write_as(path, arrays: dict[str, np.ndarray], version: int) -> None:
+    """Version 1 keeps id maps plain, version 2 each row as the bits that differ from the row above."""
+    ids = arrays["ids"].copy()
+    if version == 2:
+        for row in range(ids.shape[1] - 1, 0, -1):
+            ids[:, row] ^= arrays["ids"][:, row - 1]
+    write_arrays(path, arrays | {"ids": ids})
 
 
 @pytest.mark.parametrize("empty", [False, True])
@@ -38,6 +47,33 @@ def test_round_trip(tmp_path, empty):
         before, after = getattr(segments, field.name), getattr(back, field.name)
         assert np.array_equal(before, after)
         assert before.dtype == after.dtype
+
+
+def test_equal_segments_give_equal_bytes(tmp_path):
+    for name in "ab":
+        save_segments(tmp_path / f"{name}.npz", example())
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_both_versions_are_read(tmp_path, version):
+    write_as(tmp_path / "a.npz", as_arrays(example(), version), version)
+    assert np.array_equal(load_segments(tmp_path / "a.npz").ids, example().ids)
+
+
+def test_bytes_follow_edges_not_pixels(tmp_path):
+    """Discs over discs, as many at each size: sixteen times the pixels are four times the edge."""
+    sizes = {}
+    for scale in (1, 4):
+        y, x = np.mgrid[: 200 * scale, : 300 * scale] / scale
+        ids = np.full((3, *y.shape), -1, np.int16)
+        for row in range(60):
+            ids[row // 20][np.hypot(y - row * 37 % 200, x - row * 53 % 300) < 15 + row % 7] = row
+        boxes = np.tile(np.array([[0, 0, 300, 200]], np.int32), (60, 1))
+        levels = np.repeat(np.arange(3), 20).astype(np.int16)
+        save_segments(tmp_path / "a.npz", Segments(ids, boxes, levels, np.ones(60, np.float32)))
+        sizes[scale] = (tmp_path / "a.npz").stat().st_size
+    assert sizes[4] < 5 * sizes[1]
 
 
 LIES = {
@@ -57,17 +93,19 @@ LIES = {
     "a score too high": ("scores", lambda a: a * 2),
     "a score that is no number": ("scores", lambda a: a * np.float32("nan")),
     "text": ("scores", lambda a: a.astype(str)),
-    "a later version": ("version", lambda a: a + 1),
+    "a later version": ("version", lambda a: a * 0 + 3),
+    "no version": ("version", lambda a: a * 0),
     "many versions": ("version", lambda a: np.array([1, 1], np.int32)),
 }
 
 
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("lie", LIES)
-def test_a_file_that_lies_is_refused(tmp_path, lie):
+def test_a_file_that_lies_is_refused(tmp_path, lie, version):
     name, change = LIES[lie]
-    arrays = as_arrays(example())
+    arrays = as_arrays(example(), version)
     path = tmp_path / "lie.npz"
-    write_arrays(path, arrays | {name: change(arrays[name])})
+    write_as(path, arrays | {name: change(arrays[name])}, version)
     with pytest.raises(FormatError, match=r"lie\.npz"):
         load_segments(path)
 

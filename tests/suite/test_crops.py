@@ -9,7 +9,7 @@ import torch
 
 from langfield.errors import FormatError
 from langfield.segment.types import Segments
-from langfield.suite.crops import embed_segments, masked_crop, masked_crops
+from langfield.suite.crops import context_crop, embed_segments, masked_crop, masked_crops
 
 
 def naive_crop(image, mask, box, size):
@@ -37,6 +37,39 @@ def test_crop_equals_its_naive_twin(box):
 def test_boxes_outside_the_picture_are_refused(box):
     with pytest.raises(FormatError, match="does not fit"):
         masked_crop(np.zeros((25, 30, 3), np.uint8), np.ones((25, 30), bool), np.array(box))
+    with pytest.raises(FormatError, match="does not fit"):
+        context_crop(np.zeros((25, 30, 3), np.uint8), np.array(box), 1.2)
+
+
+def naive_context(image, box, grow, size):
+    """Pixel by pixel: those of the grown box that lie in the picture, in the middle of a black square."""
+    height, width = image.shape[:2]
+    (x0, y0, x1, y1), edges = box, []
+    for low, high, limit in ((x0, x1, width), (y0, y1, height)):
+        reach = (high - low) * (grow - 1) / 2
+        edges.append([p for p in range(limit) if round(low - reach) <= p < round(high + reach)])
+    side = max(map(len, edges))
+    square = np.zeros((side, side, 3), np.uint8)
+    for row, y in enumerate(edges[1]):
+        for column, x in enumerate(edges[0]):
+            square[row + (side - len(edges[1])) // 2, column + (side - len(edges[0])) // 2] = image[y, x]
+    return cv2.resize(square, (size, size))
+
+
+@pytest.mark.parametrize("grow", [1.0, 1.2, 1.5, 40.0])
+@pytest.mark.parametrize("box", [(3, 2, 20, 9), (5, 1, 8, 24), (0, 0, 30, 25), (29, 24, 30, 25)])
+def test_context_crop_equals_its_naive_twin(box, grow):
+    image = np.random.default_rng(1).integers(1, 255, (25, 30, 3), dtype=np.uint8)
+    found = context_crop(image, np.array(box), grow, 32)
+    np.testing.assert_array_equal(found, naive_context(image, box, grow, 32))
+
+
+def test_context_keeps_what_the_mask_hides():
+    image = np.full((20, 20, 3), 200, np.uint8)
+    mask, box = np.zeros((20, 20), bool), np.array([5, 5, 15, 15])
+    mask[5, 5] = mask[14, 14] = True
+    assert (masked_crop(image, mask, box) == 0).mean() > 0.9
+    assert (context_crop(image, box, 1.2) == 200).all()
 
 
 class Counting:
