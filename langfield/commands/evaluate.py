@@ -19,6 +19,7 @@ from langfield.evaluate.page import write_page
 from langfield.evaluate.protocols import PROTOCOLS
 from langfield.evaluate.report import Summary, as_text, summarise, write_report
 from langfield.evaluate.types import Features, Outcome, Rules, Subject
+from langfield.query.calibrate import presence
 from langfield.run import Run, open_run
 
 ProtocolName = Literal[
@@ -72,7 +73,7 @@ def evaluate(
     found = [
         evaluate_protocol(PROTOCOLS[name], subject, labels, folder / name, options.seed) for name in options.protocol
     ]
-    about = _absent(subject, found, options.seed) if options.absent else None
+    about = _absent(subject, found, options.seed) if options.absent else []
     data: dict[str, Any] = {
         "run": opened.path,
         "summaries": [s for one in found for s in one.summaries],
@@ -86,8 +87,8 @@ def evaluate(
     for one in found:
         print_text("\n".join(as_text(summary) for summary in one.summaries))
         print_text(f"  every query with pictures: {one.report}")
-    if about is not None:
-        print_text(absent_text(about))
+    for one in about:
+        print_text(absent_text(one))
 
 
 def subject_of(run: Run, text_encoder: str | None = None) -> Subject:
@@ -137,10 +138,14 @@ def evaluate_protocol(rules: Rules, subject: Subject, labels: Path, folder: Path
     return Evaluated(tuple(summaries), outcome, page)
 
 
-def _absent(subject: Subject, found: Sequence[Evaluated], seed: int) -> AbsentReport:
+def _absent(subject: Subject, found: Sequence[Evaluated], seed: int) -> list[AbsentReport]:
+    """Score labelled and absent names by the calibrated score, and by the relevancy it is made from."""
     names = [s.text for one in found for s in next(iter(one.outcome.scores.values()))]
-    scoring = peak_relevancy(subject.field, subject.encoder)
-    return evaluate_absent(scoring, "peak relevancy", names, seed=seed)
+    field, encoder = subject.field, subject.encoder
+    return [
+        evaluate_absent(lambda texts: presence(field, encoder, texts), "calibrated score", names, seed=seed),
+        evaluate_absent(peak_relevancy(field, encoder), "peak relevancy", names, seed=seed),
+    ]
 
 
 def _photo(frame: Frame) -> np.ndarray:
