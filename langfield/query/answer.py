@@ -30,6 +30,7 @@ from langfield.query.image import (
     relevancy_view,
 )
 from langfield.query.relevancy import Phrases, encode_phrases
+from langfield.query.things import box_of_mask, see, selection_of, thing_scores
 from langfield.query.vocabulary import encode_vocabulary
 from langfield.raster.types import View
 from langfield.segment.types import LEVELS
@@ -54,7 +55,7 @@ class Answer:
 
     text: str
     score: float
-    """Highest filtered relevancy, 0 to 1."""
+    """Relevancy of the thing (`query.things`), or without instances the highest filtered one of a map, 0 to 1."""
     level: int
     """Index into segment.LEVELS."""
     presence: float
@@ -75,17 +76,18 @@ class Answer:
     selection: Selection
     """The Gaussians that make it up."""
     mask: Bool[np.ndarray, "H W"]
-    """Part of LangSplat's mask that holds the peak."""
+    """Pixels that the thing's Gaussians make; without instances the part of LangSplat's mask that holds the peak."""
     relevancy: Float32[np.ndarray, "H W"]
     """Unfiltered relevancy at the answer's level."""
     colour: Float32[np.ndarray, "H W 3"]
     """The view as the field draws it, 0 to 1."""
     encoders: dict[str, Any]
     """Names of the image and text encoder, the latter with its provenance."""
+    instance: int | None = None
+    """The thing it is, a row of the field's instances; None where the answer was cut from a map."""
 
     def data(self) -> dict[str, Any]:
         """Give the answer as JSON data (without the maps; the mask run-length coded, COCO's order)."""
-        box = self.selection.box
         return {
             "text": self.text,
             "score": round(self.score, 4),
@@ -98,8 +100,8 @@ class Answer:
             "peak_px": list(self.peak_px),
             "box_px": list(self.box_px) if self.box_px else None,
             "position_world": list(self.position) if self.position else None,
-            "box_world": box.tolist() if box is not None else None,
-            "gaussians": len(self.selection.rows),
+            **self.selection.data(),
+            "instance": self.instance,
             "rows": self.selection.rows.tolist(),
             "mask": run_lengths(self.mask),
             "encoders": self.encoders,
@@ -139,7 +141,9 @@ def answer(
 ) -> Answer:
     """Answer the first row of any question: words, a picture, a region, or one of several things.
 
-    The search blends relevancies of Gaussians; the answer is drawn anew in the view and level it found.
+    Things of the field are held against the question in space, and the best is drawn in the view that shows most of
+    it; `langfield.query.things.see` draws it in any other. A field without instances is searched view by view: the map
+    that peaks highest is cut into a mask.
 
     Args:
         field: a field with a language part.
@@ -153,15 +157,8 @@ def answer(
     """
     phrases = phrases.row(0)
     scores = gaussian_relevancy(field, phrases)[0]
-    name, level = _best_view(field, views, scores, settings)
-    camera = _fit_side(views[name], settings.answer_side_px)
-    maps, view = relevancy_view(field, camera, phrases, level, colour=True)
-    raw = maps[0, 0].cpu().numpy()
-    filtered = mean_filter(raw)
-    peak = replace(find_peak(filtered[None]), level=level)
-    mask = _part_at(cut_mask(raw, filtered), peak)
-    position = _position(view, camera, peak)
-    judged = calibrator.judge(phrases)[0]
+    place = _by_thing(field, views, phrases, scores, settings) or _by_map(field, views, phrases, scores, settings)
+    peak, judged = place.peak, calibrator.judge(phrases)[0]
     return Answer(
         text=phrases.texts[0],
         score=peak.score,
@@ -169,37 +166,111 @@ def answer(
         presence=judged.score,
         verdict=judged.verdict,
         note=judged.note,
-        view=name,
-        camera=camera,
+        view=place.view,
+        camera=place.camera,
         peak_px=(peak.x, peak.y),
-        box_px=_box(mask),
-        position=None if position is None else (float(position[0]), float(position[1]), float(position[2])),
-        selection=Selection(np.zeros(0, np.int64), None)
-        if position is None
-        else select_gaussians(field.gaussians, scores[level], position, float(raw[peak.y, peak.x])),
-        mask=mask,
-        relevancy=raw,
-        colour=cast(Tensor, view.colour).detach().float().clamp(0, 1).cpu().numpy(),
+        box_px=box_of_mask(place.mask),
+        position=place.position,
+        selection=place.selection,
+        mask=place.mask,
+        relevancy=place.relevancy,
+        colour=cast(Tensor, place.drawn.colour).detach().float().clamp(0, 1).cpu().numpy(),
         encoders={"image": field.provenance.get("image_encoder"), "text": phrases.encoder},
+        instance=place.instance,
     )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the answer is."""
+
+    view: str
+    camera: Camera
+    drawn: View
+    relevancy: Float32[np.ndarray, "H W"]
+    mask: Bool[np.ndarray, "H W"]
+    peak: Peak
+    position: tuple[float, float, float] | None
+    selection: Selection
+    instance: int | None
+
+
+def _by_thing(
+    field: Field, views: Mapping[str, Camera], phrases: Phrases, scores: Float[Tensor, "L N"], settings: AskSettings
+) -> _Place | None:
+    """Answer with the thing that all views together find best, in the view that shows most of it; None without one."""
+    if field.instances is None or len(field.instances) == 0:
+        return None
+    fits = thing_scores(field, phrases)[0]
+    instance = int(fits.argmax())
+    selection = selection_of(field, instance)
+    name = _most_of(field, views, selection, settings)
+    camera = _fit_side(views[name], settings.answer_side_px)
+    sight = see(field, [selection], camera)[0]
+    if sight.peak_px is None:
+        return None
+    level = int(scores[:, torch.from_numpy(selection.rows)].mean(dim=1).argmax())
+    maps, drawn = relevancy_view(field, camera, phrases, level, colour=True)
+    peak = Peak(level, *sight.peak_px, float(fits[instance]))
+    raw = maps[0, 0].cpu().numpy()
+    position = _position(drawn, camera, peak)
+    return _Place(name, camera, drawn, raw, sight.mask, peak, position, selection, instance)
+
+
+def _by_map(
+    field: Field, views: Mapping[str, Camera], phrases: Phrases, scores: Float[Tensor, "L N"], settings: AskSettings
+) -> _Place:
+    """Answer with the view whose relevancy map peaks highest, cut by LangSplat's rule."""
+    name, level = _best_view(field, views, scores, settings)
+    camera = _fit_side(views[name], settings.answer_side_px)
+    maps, drawn = relevancy_view(field, camera, phrases, level, colour=True)
+    raw = maps[0, 0].cpu().numpy()
+    filtered = mean_filter(raw)
+    peak = replace(find_peak(filtered[None]), level=level)
+    mask = _part_at(cut_mask(raw, filtered), peak)
+    position, selection = _position(drawn, camera, peak), Selection(np.zeros(0, np.int64), None)
+    if position is not None:
+        around = float(raw[peak.y, peak.x])
+        selection = select_gaussians(field.gaussians, scores[level], np.array(position), around)
+    return _Place(name, camera, drawn, raw, mask, peak, position, selection, None)
+
+
+def _picked(views: Mapping[str, Camera], settings: AskSettings) -> list[str]:
+    """Choose the views that are looked at.
+
+    Raises:
+        QueryError: there is none.
+    """
+    names = list(views)
+    if not names:
+        raise QueryError("there is no view to look from", remedy="give the cameras of the capture")
+    rows = np.unique(np.linspace(0, len(names) - 1, min(settings.max_views, len(names))).round().astype(int))
+    return [names[i] for i in rows]
+
+
+def _most_of(field: Field, views: Mapping[str, Camera], selection: Selection, settings: AskSettings) -> str:
+    """Give the view in which a selection fills most of the picture; the first of equals."""
+    best, most = "", -1.0
+    for name in _picked(views, settings):
+        share = float(see(field, [selection], _fit_side(views[name], settings.search_side_px))[0].mask.mean())
+        if share > most:
+            best, most = name, share
+    return best
 
 
 def _best_view(
     field: Field, views: Mapping[str, Camera], scores: Float[Tensor, "L N"], settings: AskSettings
 ) -> tuple[str, int]:
     """Give the view whose filtered relevancy peaks highest, and the level it does so at; the first of equals."""
-    names = list(views)
-    if not names:
-        raise QueryError("there is no view to look from", remedy="give the cameras of the capture")
-    picked = np.unique(np.linspace(0, len(names) - 1, min(settings.max_views, len(names))).round().astype(int))
-    best, best_score = (names[picked[0]], 0), -1.0
-    for i in picked:
-        full = views[names[i]]
+    picked = _picked(views, settings)
+    best, best_score = (picked[0], 0), -1.0
+    for name in picked:
+        full = views[name]
         camera = _fit_side(full, settings.search_side_px)
         window = max(1, round(FILTER_PX * camera.width / _fit_side(full, settings.answer_side_px).width))
         peak = find_peak(mean_filter(blend_scores(field, camera, scores).cpu().numpy(), window))
         if peak.score > best_score + TIE:
-            best, best_score = (names[i], peak.level), peak.score
+            best, best_score = (name, peak.level), peak.score
     return best
 
 
@@ -219,14 +290,7 @@ def _part_at(mask: Bool[np.ndarray, "H W"], peak: Peak) -> Bool[np.ndarray, "H W
     return labels == labels[rows[nearest], columns[nearest]]
 
 
-def _box(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int, int, int] | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def _position(view: View, camera: Camera, peak: Peak) -> Float[np.ndarray, " 3"] | None:
+def _position(view: View, camera: Camera, peak: Peak) -> tuple[float, float, float] | None:
     """Lift the peak into space at its expected depth."""
     alpha = float(view.alpha[peak.y, peak.x])
     if alpha < MIN_ALPHA:
@@ -235,7 +299,8 @@ def _position(view: View, camera: Camera, peak: Peak) -> Float[np.ndarray, " 3"]
     pixel = torch.tensor([peak.x + 0.5, peak.y + 0.5, 1.0], dtype=torch.float64)
     in_camera = torch.linalg.solve(camera.K.double().cpu(), pixel) * depth
     pose = camera.T_world_camera.double().cpu()
-    return (pose[:3, :3] @ in_camera + pose[:3, 3]).numpy()
+    x, y, z = (pose[:3, :3] @ in_camera + pose[:3, 3]).tolist()
+    return x, y, z
 
 
 def run_lengths(mask: Bool[np.ndarray, "H W"]) -> dict[str, list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,13 @@ class Selection:
     """Row numbers into the field's Gaussians, ascending."""
     box: Float[np.ndarray, "2 3"] | None
     """Lower and upper corner around nearly all of them (2 to 98 %), world units; None where there is none."""
+    centroid: Float[np.ndarray, " 3"] | None = None
+    """Mean of their centres, world units; None where there is none."""
+
+    def data(self) -> dict[str, Any]:
+        """Give it as JSON data: how many, where."""
+        place = {"box_world": self.box, "centroid_world": self.centroid}
+        return {"gaussians": len(self.rows)} | {k: None if v is None else v.tolist() for k, v in place.items()}
 
 
 def gaussian_relevancy(field: Field, phrases: Phrases) -> Float[Tensor, "Q L N"]:
@@ -65,8 +73,15 @@ def select_gaussians(
     extent = np.quantile(means[solid], 0.95, axis=0) - np.quantile(means[solid], 0.05, axis=0)
     cell = max(float(extent.max()) / VOXELS, 1.5 * _spacing(means[rows]), 1e-12)
     rows = rows[_touching(means[rows], anchor, cell)]
-    box = np.quantile(means[rows], [0.02, 0.98], axis=0)
-    return Selection(rows.astype(np.int64), box)
+    return make_selection(gaussians, rows.astype(np.int64))
+
+
+def make_selection(gaussians: Gaussians, rows: Int64[np.ndarray, " S"]) -> Selection:
+    """Give rows with their box and centroid."""
+    if len(rows) == 0:
+        return Selection(rows, None)
+    means = gaussians.means.detach()[torch.from_numpy(rows)].cpu().double().numpy()
+    return Selection(rows, np.quantile(means, [0.02, 0.98], axis=0), means.mean(axis=0))
 
 
 def _spacing(points: Float[np.ndarray, "S 3"]) -> float:

@@ -1,7 +1,5 @@
 """Things found in a scene whose things are known, whatever the order of views and Gaussians."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -11,10 +9,9 @@ from langfield.field.instance_build import InstanceSettings, agree, find_instanc
 from langfield.field.instances import Instances
 from langfield.field.lift import Sums, look, merge
 from langfield.field.lift_solve import Segments, segments_of
-from langfield.raster import Gaussians, rasterize
-from tests.tiny import ring_camera, tiny_gaussians
-
-VIEWS = 5
+from langfield.raster import Gaussians
+from tests.things import VIEWS, id_maps, table_of, things_camera
+from tests.tiny import tiny_gaussians
 
 
 @pytest.fixture(scope="module")
@@ -22,34 +19,9 @@ def scene() -> tuple[Gaussians, np.ndarray]:
     return tiny_gaussians()
 
 
-def id_maps(scene: tuple[Gaussians, np.ndarray], view: int) -> torch.Tensor:
-    """Level 0 halves the balls, 1 has the balls, 2 the balls and the table; ids differ from view to view."""
-    gaussians, thing = scene
-    camera = ring_camera(2 * math.pi * view / VIEWS)
-    drawn = rasterize(gaussians, camera, torch.nn.functional.one_hot(torch.tensor(thing), 4).float()).channels
-    assert drawn is not None
-    what = torch.where(drawn.amax(-1) > 0.5, drawn.argmax(-1), -1)
-    order = torch.randperm(4, generator=torch.Generator().manual_seed(view))
-    middle = camera.width // 2
-    left = torch.arange(camera.width)[None, :] < middle
-    ball = (what >= 0) & (what < 3)
-    halves = torch.where(ball, order[what] * 2 + left.long(), -1)
-    balls = torch.where(ball, 8 + order[what], -1)
-    every = torch.where(what >= 0, 12 + order[what], -1)
-    return torch.stack([halves, balls, every]).to(torch.int16)
-
-
-def table_of(view: int) -> torch.Tensor:
-    """A noisy axis per thing, whatever the level."""
-    order = torch.randperm(4, generator=torch.Generator().manual_seed(view))
-    thing = torch.cat([order.argsort().repeat_interleave(2), order.argsort(), order.argsort()])
-    noise = torch.randn(16, 8, generator=torch.Generator().manual_seed(100 + view))
-    return torch.eye(8)[thing] + 0.1 * noise
-
-
 @pytest.fixture(scope="module")
 def looks(scene) -> list[Sums]:
-    return [look(scene[0], ring_camera(2 * math.pi * i / VIEWS), id_maps(scene, i), i) for i in range(VIEWS)]
+    return [look(scene[0], things_camera(i), id_maps(scene, i), i) for i in range(VIEWS)]
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +69,7 @@ def as_sets(found: Instances, back: np.ndarray | None = None) -> set[tuple[froze
 
 def test_order_of_views_changes_nothing(found, scene, segments):
     order = [3, 0, 4, 2, 1]
-    sums = merge(
-        [look(scene[0], ring_camera(2 * math.pi * v / VIEWS), id_maps(scene, v), i) for i, v in enumerate(order)]
-    )
+    sums = merge([look(scene[0], things_camera(v), id_maps(scene, v), i) for i, v in enumerate(order)])
     again = find_instances(sums, segments_of([table_of(v) for v in order]), len(scene[0]))
     assert as_sets(again) == as_sets(found)
     torch.testing.assert_close(again.reliability.sort().values, found.reliability.sort().values)
@@ -108,7 +78,7 @@ def test_order_of_views_changes_nothing(found, scene, segments):
 def test_order_of_gaussians_changes_nothing(found, scene, segments):
     order = torch.randperm(len(scene[0]), generator=torch.Generator().manual_seed(5))
     mixed = Gaussians(*(t[order] for t in scene[0].tensors()))
-    looks = [look(mixed, ring_camera(2 * math.pi * i / VIEWS), id_maps(scene, i), i) for i in range(VIEWS)]
+    looks = [look(mixed, things_camera(i), id_maps(scene, i), i) for i in range(VIEWS)]
     assert as_sets(find_instances(merge(looks), segments, len(mixed)), order.numpy()) == as_sets(found)
 
 
