@@ -30,6 +30,7 @@ from langfield.interchange import import_features
 from langfield.progress import say, track_rest
 from langfield.segment import save_segments, segmenter, segmenter_identity
 from langfield.settings import RunSettings
+from langfield.suite import IMAGE_ENCODERS
 
 VERSIONS = {"frames": 1, "segments": 1, "codec": 1, "geometry": 1}
 """Raised when a stage's code changes what it writes, so that old artefacts are not taken for new ones."""
@@ -39,8 +40,8 @@ def needed_weights(settings: RunSettings) -> list[str]:
     """Name the weights of the store that training with these settings will load."""
     if settings.language_features is not None:
         return []
-    towers = {"openai-vit-b16-torch": "openai-vit-b16-int8", "openai-vit-b16-int8": "openai-vit-b16-int8"}
-    wanted = [settings.segmenter if settings.segmenter == "mobile-sam" else None, towers.get(settings.image_encoder)]
+    tower = "openai-vit-b16-int8" if settings.image_encoder in IMAGE_ENCODERS else None
+    wanted = [settings.segmenter if settings.segmenter == "mobile-sam" else None, tower]
     return [name for name in wanted if name is not None]
 
 

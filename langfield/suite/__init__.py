@@ -16,6 +16,7 @@ VERSION = 1  # of the vectors made: raised whenever the same crops would give ot
 # "MODULE:NAME" is anybody's own encoder: called without arguments, it gives one.
 IMAGE_ENCODERS: dict[str, str] = {
     "openai-vit-b16-torch": "langfield.suite.torch_tower",
+    "openai-vit-b16-bf16": "langfield.suite.bf16_tower",
     "openai-vit-b16-int8": "langfield.suite.onnx_tower",
 }
 TEXT_ENCODERS: dict[str, str] = {

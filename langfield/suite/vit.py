@@ -7,6 +7,7 @@ token alone, and quick-GELU becomes SiLU, whose constant 1.702 is folded into th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -87,17 +88,29 @@ def from_state(state: dict[str, Tensor], heads: int) -> Vit:
 
 @torch.inference_mode()
 def encode_pixels(vit: Vit, pixels: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B D"]:
-    """Give the projected class token of each picture, not normalised.
+    """Give the projected class token of each picture, float32, not normalised.
 
     Args:
         vit: weights.
         pixels: preprocessed pictures.
     """
-    x = _tokens(vit, pixels)
+    x = _tokens(vit, pixels.to(vit.patch.dtype))
     for block in vit.blocks[:-1]:
         x = _block(block, x, x.shape[1], vit.heads)
     x = _block(vit.blocks[-1], x, 1, vit.heads)[:, 0]
-    return _norm(x, vit.ln_post) @ vit.proj
+    return (_norm(x, vit.ln_post) @ vit.proj).float()
+
+
+def cast(vit: Vit, dtype: torch.dtype) -> Vit:
+    """Give the same weights in another precision."""
+
+    def one(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(dtype)
+        return tuple(map(one, value)) if isinstance(value, tuple) else value
+
+    blocks = tuple(Block(**{name: one(pair) for name, pair in vars(block).items()}) for block in vit.blocks)
+    return Vit(**{**{name: one(value) for name, value in vars(vit).items() if name != "blocks"}, "blocks": blocks})
 
 
 def _tokens(vit: Vit, pixels: Tensor) -> Tensor:

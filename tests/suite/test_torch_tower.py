@@ -56,6 +56,18 @@ def test_the_module_is_the_same_tower_and_has_gradients(tower, picture):
     assert float(pixels.grad.abs().max()) > 0
 
 
+def test_bfloat16_gives_nearly_the_same_vectors(tower, picture):
+    from langfield.suite.bf16_tower import Bf16Tower
+
+    images = [picture, picture[40:200, 60:140]]
+    ours = Bf16Tower(stored("openai-vit-b16-int8")).encode_images(images)
+    assert ours.dtype == torch.float32
+    torch.testing.assert_close(ours.norm(dim=1), torch.ones(2))
+    cosine = (ours * tower.encode_images(images)).sum(dim=1)
+    assert cosine.min() > 0.999
+    assert cosine.max() < 1 - 1e-7  # it is another precision, not the same tower under another name
+
+
 def test_pictures_that_are_none_are_refused():
     for bad in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(FormatError, match="picture 0 is not uint8 RGB"):
