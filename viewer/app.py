@@ -13,13 +13,22 @@ import viser
 
 from langfield.errors import EnvironmentProblem, LangfieldError, SettingsError
 from langfield.progress import say
-from langfield.raster.types import Gaussians
 from langfield.run import Run
+from langfield.suite.types import ImageEncoder
 from langfield.viewer import cameras
-from langfield.viewer.asking import Asker, best_view
+from langfield.viewer.asking import Asker, Encoders
+from langfield.viewer.desk import Desk
 from langfield.viewer.gate import LIMITS, Gate, Key, Limits
 from langfield.viewer.guard import GuardedServer
-from langfield.viewer.panel import Panel
+from langfield.viewer.newest import Newest
+from langfield.viewer.panels.ask import AskPanel
+from langfield.viewer.panels.edit import EditPanel
+from langfield.viewer.panels.help import HelpPanel, commands
+from langfield.viewer.panels.select import SelectPanel
+from langfield.viewer.panels.show import ShowPanel
+from langfield.viewer.panels.time import TimePanel
+from langfield.viewer.panels.views import ViewsPanel
+from langfield.viewer.places import Ground
 from langfield.viewer.splats import SplatScene
 from langfield.viewer.traffic import Traffic
 
@@ -42,26 +51,31 @@ class ViewerSettings:
     limits: Limits = LIMITS
 
 
+SETTINGS = ViewerSettings()
+
+
 class ViewerApp:
     """A run in the browser; `start` returns at once, so that tests and notebooks can go on."""
 
-    def __init__(self, run: Run, settings: ViewerSettings = ViewerSettings()) -> None:
+    def __init__(self, run: Run, settings: ViewerSettings = SETTINGS) -> None:
         self._run, self._settings = run, settings
         self._server: GuardedServer | None = None
+        self._desk: Desk | None = None
+        self.panels: Panels | None = None
         self.gate = Gate(is_loopback(settings.host), settings.limits)
         self.traffic = Traffic()
-        self._panel: Panel | None = None
+        self.newest = Newest()
 
     @property
-    def panel(self) -> Panel:
-        """The page's controls.
+    def desk(self) -> Desk:
+        """The page's state and what can be done to it.
 
         Raises:
             LangfieldError: the page is not being served.
         """
-        if self._panel is None:
+        if self._desk is None:
             raise LangfieldError("the viewer is not running", remedy="call start() first")
-        return self._panel
+        return self._desk
 
     @property
     def port(self) -> int:
@@ -85,21 +99,25 @@ class ViewerApp:
         """
         check_viser(version("viser"))
         check_address(self._settings.host, self._settings.allow_network)
-        self._server = GuardedServer(self.gate, self.traffic, self._settings.host, self._settings.port)
-        self._server.gui.configure_theme(
-            control_layout="collapsible", dark_mode=True, show_logo=False, show_share_button=False
-        )
-        self.scene = SplatScene(self._server, self._run.field.gaussians)
-        self._look(self._server)
-        asker = Asker(self._run.field, lambda: self._run.text_encoder(self._settings.text_encoder))
-        self._panel = Panel(self._server, self._run, asker, self.scene)
+        server = GuardedServer(self.gate, self.traffic, self._settings.host, self._settings.port)
+        self._server = server
+        server.gui.configure_theme(control_width="large", dark_mode=True, show_logo=False, show_share_button=False)
+        server.gui.main_panel.dock_right()
+        self.scene = SplatScene(server, self._run.field.gaussians)
+        ground = Ground(self._run.field.gaussians, self._run.frames)
+        self._look(server, ground)
+        run, spec = self._run, self._settings.text_encoder
+        encoders = Encoders(lambda: run.text_encoder(spec), lambda: image_encoder(run))
+        self._desk = Desk(self._run, Asker(self._run.field, ground, encoders), self.scene)
+        self.panels = Panels(self._desk, server, self.newest)
+        self._desk.refresh()
 
-    def _look(self, server: viser.ViserServer) -> None:
+    def _look(self, server: viser.ViserServer, ground: Ground) -> None:
         """Orient the world and start every page from the training view that shows most."""
         run, up = self._run, cameras.world_up(self._run.frames)
         server.scene.set_up_direction(up)
         trained = [f for f in run.frames if f.name in run.training_names] or list(run.frames)
-        frame = best_view(trained, run.field.gaussians, _sample(run.field.gaussians))
+        frame = Ground(run.field.gaussians, trained).best_view(np.arange(len(ground.means))) if trained else None
         if frame is None:
             cameras.set_initial(server, cameras.default_pose(run.field.gaussians, up))
         else:
@@ -108,13 +126,44 @@ class ViewerApp:
 
     def ask(self, text: str) -> None:
         """Ask as the text box does; what comes of it, errors too, stands on the page."""
-        self.panel.ask(text)
+        self.desk.guarded(lambda: self.desk.ask(text))
 
     def stop(self) -> None:
         """Close the page and every connection to it."""
+        self.newest.stop()
         if self._server is not None:
             self._server.stop()
-        self._server = self._panel = None
+        self._server = self._desk = self.panels = None
+
+
+class Panels:
+    """All panels, in the order they are shown in."""
+
+    def __init__(self, desk: Desk, server: viser.ViserServer, newest: Newest) -> None:
+        tabs = server.gui.add_tab_group()
+        with tabs.add_tab("Ask", viser.Icon.SEARCH):
+            self.ask = AskPanel(desk, server, newest)
+            self.show = ShowPanel(desk, server)
+        with tabs.add_tab("Select", viser.Icon.POINTER):
+            self.select = SelectPanel(desk, server)
+        with tabs.add_tab("Edit", viser.Icon.PENCIL):
+            self.edit = EditPanel(desk, server)
+        with tabs.add_tab("Views", viser.Icon.CAMERA):
+            self.views = ViewsPanel(desk, server)
+            self.time = TimePanel(desk, server)
+        with tabs.add_tab("Help", viser.Icon.HELP):
+            self.help = HelpPanel(desk, server, commands(desk, self.select, self.views))
+        self.undo = server.gui.add_button("Undo", icon=viser.Icon.ARROW_BACK_UP, color="gray")
+        self.redo = server.gui.add_button("Redo", icon=viser.Icon.ARROW_FORWARD_UP, color="gray")
+        self.undo.on_click(lambda _: desk.guarded(desk.undo))
+        self.redo.on_click(lambda _: desk.guarded(desk.redo))
+
+
+def image_encoder(run: Run) -> ImageEncoder:
+    """Load the image encoder a run's field was made with."""
+    from langfield.suite import image_encoder as make
+
+    return make(run.manifest["settings"]["image_encoder"])
 
 
 def serve(run: Run, settings: ViewerSettings, share_minutes: float | None = None) -> None:
@@ -204,8 +253,3 @@ def _in_url(host: str) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104 (shown, not bound)
         return "localhost"
     return f"[{host}]" if ":" in host else host
-
-
-def _sample(gaussians: Gaussians) -> np.ndarray:
-    """Give at most some thousand rows, evenly spread, that stand for the whole scene."""
-    return np.arange(0, len(gaussians), len(gaussians) // 4000 + 1)

@@ -42,3 +42,7 @@ class DecodedCodes:
         """Give the relevancy of every Gaussian, per phrase and level; 0.5 where no view has shown it."""
         scores = phrases.join(relevancy(self._table, phrases.positives, phrases.canonicals))
         return scores[:, self._index].unflatten(1, self._shape)
+
+    def products(self, queries: Float[Tensor, "P D"]) -> Float[Tensor, "L N P"]:
+        """Give the inner product of every Gaussian's unit vector with each query."""
+        return (self._table @ queries.T.to(self._table))[self._index].unflatten(0, self._shape)

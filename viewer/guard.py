@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import http
+import io
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import viser
@@ -37,7 +38,8 @@ class GuardedServer(viser.ViserServer):
     """
 
     def __init__(self, gate: Gate, traffic: Traffic, host: str, port: int) -> None:
-        with _guarding(gate, traffic) as seen:
+        # viser prints an address without the token, which opens nothing.
+        with _guarding(gate, traffic) as seen, redirect_stdout(io.StringIO()):
             super().__init__(host, port, label="langfield", verbose=False)
         if not seen:
             self.stop()

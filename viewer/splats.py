@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 import viser
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8, UInt32
 from torch import Tensor
 
 from langfield.raster.types import Gaussians
 
 SH_C0 = 0.28209479177387814
 """The spherical harmonic of degree 0."""
+PIECE = 1024
+"""Gaussians that are sent together, at least: smaller pieces send less, more of them slow the browser."""
+MOST_PIECES = 96
 WIDEST = 200.0
 """Largest standard deviation sent, so that its square fits half precision (65504)."""
 
@@ -49,8 +52,24 @@ def unit_for_half_precision(scales: Float[Tensor, "N 3"]) -> float:
     return max(usual, most / WIDEST, 1e-12)
 
 
+def along_a_curve(points: Float[np.ndarray, "N 3"]) -> Int64[np.ndarray, " N"]:
+    """Give an order in which points that follow each other lie close together (Morton's curve, 10 bits an axis)."""
+    if not len(points):
+        return np.zeros(0, np.int64)
+    low, high = np.quantile(points, (0.01, 0.99), axis=0)
+    cells = np.clip((points - low) / np.maximum(high - low, 1e-12) * 1023, 0, 1023).astype(np.int64)
+    for shift, keep in ((16, 0x030000FF), (8, 0x0300F00F), (4, 0x030C30C3), (2, 0x09249249)):
+        cells = (cells | (cells << shift)) & keep
+    return np.argsort(cells[:, 0] | (cells[:, 1] << 1) | (cells[:, 2] << 2), kind="stable")
+
+
 class SplatScene:
-    """The Gaussians of a page; colours can be changed without touching the rest."""
+    """The Gaussians of a page in pieces that lie close together; only pieces that changed are sent again.
+
+    Args:
+        server: where they are shown.
+        gaussians: the field's.
+    """
 
     def __init__(self, server: viser.ViserServer, gaussians: Gaussians) -> None:
         g = gaussians.detach()
@@ -58,21 +77,70 @@ class SplatScene:
         unit = unit_for_half_precision(scales)
         self.rgb = base_colours(g.sh)
         """The Gaussians' own colours, uint8 [N, 3]."""
-        self._handle = server.scene.add_gaussian_splats(
-            "/splats",
-            centers=(g.means.float().cpu() / unit).numpy(),
-            covariances=covariances(g.quats.float().cpu(), scales / unit).numpy(),
-            rgbs=self.rgb,
-            opacities=torch.sigmoid(g.logit_opacities.float().cpu())[:, None].numpy(),
-            scale=unit,
-        )
+        self.sent_bytes = 0
+        """Bytes of Gaussians handed over to be sent, to each page, since the start."""
+        self._server, self._unit = server, unit
+        self._means = (g.means.float().cpu() / unit).numpy()
+        self._opacity = (torch.sigmoid(g.logit_opacities.float().cpu()) * 255).to(torch.uint8).numpy()
+        order = along_a_curve(g.means.float().cpu().nan_to_num(0.0).numpy())
+        self._pieces = np.array_split(order, int(np.clip(len(order) // PIECE, 1, MOST_PIECES)))
+        self._at = self._means.copy()
+        self._colours = _rgba(self.rgb, self._opacity)
+        spread = covariances(g.quats.float().cpu(), scales / unit).numpy()
+        self._handles = [
+            server.scene.add_gaussian_splats(
+                f"/splats/{i}", centers=self._means[piece], covariances=spread[piece], rgbs=self.rgb[piece],
+                opacities=self._opacity[piece, None], scale=unit,
+            )
+            for i, piece in enumerate(self._pieces)
+        ]  # fmt: skip
 
-    def paint(self, rgb: UInt8[np.ndarray, "N 3"]) -> None:
-        """Give every Gaussian a colour; nothing is sent where none changes."""
-        if not np.array_equal(self._handle.rgbs, rgb):
-            self._handle.rgbs = rgb
+    def paint(
+        self,
+        rgb: UInt8[np.ndarray, "N 3"],
+        gone: Bool[np.ndarray, " N"] | None = None,
+        offsets: Float[np.ndarray, "N 3"] | None = None,
+    ) -> int:
+        """Give every Gaussian a colour, leave some out, move some; gives the bytes that had to be sent to each page.
+
+        Args:
+            rgb: a colour each.
+            gone: those that are not shown.
+            offsets: how far each is moved, world units.
+        """
+        opacity = self._opacity if gone is None else np.where(gone, 0, self._opacity).astype(np.uint8)
+        colours = _rgba(rgb, opacity)
+        at = self._means if offsets is None else (self._means + offsets / self._unit).astype(np.float32)
+        changed = (colours != self._colours) | (at != self._at).any(axis=1)
+        self._colours, self._at = colours, at
+        sent = 0
+        with self._server.atomic():
+            for piece, handle in zip(self._pieces, self._handles, strict=True):
+                if changed[piece].any():
+                    buffer = handle.buffer.copy()
+                    buffer[:, :3] = np.ascontiguousarray(at[piece]).view(np.uint32)
+                    buffer[:, 7] = colours[piece]
+                    handle.buffer = buffer
+                    sent += buffer.nbytes
+        self._server.flush()
+        self.sent_bytes += sent
+        return sent
 
     @property
     def shown(self) -> UInt8[np.ndarray, "N 3"]:
         """The colours on the page now."""
-        return self._handle.rgbs.copy()
+        return self._colours.view(np.uint8).reshape(-1, 4)[:, :3].copy()
+
+    @property
+    def visible(self) -> Bool[np.ndarray, " N"]:
+        """Which Gaussians are on the page now."""
+        return (self._colours.view(np.uint8).reshape(-1, 4)[:, 3] > 0) | (self._opacity == 0)
+
+    def remove(self) -> None:
+        """Take them off the page."""
+        for handle in self._handles:
+            handle.remove()
+
+
+def _rgba(rgb: UInt8[np.ndarray, "N 3"], opacity: UInt8[np.ndarray, " N"]) -> UInt32[np.ndarray, " N"]:
+    return np.concatenate([rgb, opacity[:, None]], axis=1).view(np.uint32)[:, 0]

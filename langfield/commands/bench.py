@@ -81,19 +81,9 @@ def _kernels(scene: Path | None, tables: Path | None, photos: int) -> dict[str, 
 
 
 def _gpu(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
-    from langfield.artefacts import write_bytes, write_json
-    from langfield.commands.bench_gpu import bench_fit
-    from langfield.device import raster_device
     from langfield.raster.measure.gpu_checks import check_gpu
 
-    folder = Path("gpu-report")
-    found = check_gpu(folder)
-    fitting = bench_fit(raster_device("cuda"))
-    rows = "\n".join(f"- {name}: {value}" for name, value in fitting.items())
-    found |= {"fitting": fitting, "table": f"{found['table']}\n## Fitting and lifting\n\n{rows}\n"}
-    write_bytes(folder / "report.md", found["table"].encode())
-    write_json(folder / "report.json", found)
-    return found
+    return check_gpu(Path("gpu-report"))
 
 
 def _masks(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001

@@ -10,7 +10,7 @@ from langfield.capture.types import Frame
 from langfield.errors import FormatError
 from langfield.evaluate import sources
 from langfield.evaluate.labels import Labels, Query, read_labels
-from langfield.evaluate.lerf3d import score_selections, select_rows
+from langfield.evaluate.lerf3d import score_selections, select_by_range
 from langfield.evaluate.losses import find_losses
 from langfield.evaluate.types import Features, Outcome, Scored, Subject
 
@@ -59,7 +59,7 @@ def _score_2d(subject: Subject, labels: Labels) -> Outcome:
 
 
 def _score_3d(subject: Subject, labels: Labels) -> Outcome:
-    return _outcome(subject, labels, {"field": score_selections(subject, _in_order(subject, labels), select_rows)})
+    return _outcome(subject, labels, {"field": score_selections(subject, _in_order(subject, labels), select_by_range)})
 
 
 def _outcome(subject: Subject, labels: Labels, scores: dict[str, Sequence[Scored]]) -> Outcome:

@@ -24,10 +24,9 @@ from langfield.evaluate.langsplat2d import box_list, measure_iou
 from langfield.evaluate.types import Look, Selector, Subject
 from langfield.field.types import Field
 from langfield.progress import track
-from langfield.query.gaussians import gaussian_relevancy
+from langfield.query.gaussians import MIN_OPACITY, RANGE_SHARE, gaussian_relevancy
 from langfield.query.image import blend_scores, language_of
 from langfield.query.relevancy import Phrases, encode_phrases
-from langfield.query.things import select
 from langfield.raster import RasterOptions, rasterize
 from langfield.raster.types import Gaussians
 
@@ -107,6 +106,19 @@ def draw_selection(gaussians: Gaussians, rows: Int64[np.ndarray, " S"], camera: 
     return (rasterize(alone, camera, options=RasterOptions(colour=False)).alpha > SOLID_ABOVE).cpu().numpy()
 
 
-def select_rows(field: Field, phrases: Phrases) -> list[Int64[np.ndarray, " S"]]:
-    """Select, per phrase, what `langfield query` selects: the best thing, or the relevant Gaussians that touch."""
-    return [found.rows for found in select(field, phrases)]
+def select_by_range(field: Field, phrases: Phrases) -> list[Int64[np.ndarray, " S"]]:
+    """Select, per phrase, the upper three tenths of the relevancy's range at the level where it goes highest.
+
+    The range runs from what 1 % of the Gaussians stay below to what 1 in 1,000 exceed; hardly visible ones are out.
+    """
+    solid = (torch.sigmoid(field.gaussians.logit_opacities) >= MIN_OPACITY).cpu().numpy()
+    return [_upper_range(one.cpu().double().numpy(), solid) for one in gaussian_relevancy(field, phrases)]
+
+
+def _upper_range(scores: np.ndarray, solid: np.ndarray) -> Int64[np.ndarray, " S"]:
+    if not solid.any():
+        return np.zeros(0, np.int64)
+    low, high = np.quantile(scores[:, solid], [0.01, 0.999], axis=1)
+    level = int(high.argmax())
+    cut = low[level] + RANGE_SHARE * (high[level] - low[level])
+    return np.flatnonzero(solid & (scores[level] >= cut) & (high[level] > low[level]))

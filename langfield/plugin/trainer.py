@@ -24,7 +24,7 @@ from langfield.weights import require
 
 
 def default_device() -> Literal["cpu"]:
-    """Give where nerfstudio's own few tensors lie; where masks, vectors and Gaussians are made is `settings.device`."""
+    """Give the device the fit works on: the CPU, also beside a GPU, until our CUDA kernels are there."""
     return "cpu"
 
 

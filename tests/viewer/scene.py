@@ -82,7 +82,7 @@ def orbit(count: int = 10, radius: float = 3.0, height: float = 1.6) -> tuple[Fr
     return tuple(frames)
 
 
-def made_up_run(with_language: bool = True) -> MadeUpRun:
+def made_up_run(with_language: bool = True, path: Path = Path("nowhere")) -> MadeUpRun:
     """The run; codes are the meanings themselves, at all three levels, weaker for parts."""
     gaussians, kind = balls()
     table = torch.stack([meaning(n) for n in NAMES])
@@ -93,4 +93,4 @@ def made_up_run(with_language: bool = True) -> MadeUpRun:
     field = Field(gaussians, codes, Identity(DIM) if with_language else None, {"image_encoder": "made-up pictures"})
     frames = orbit()
     manifest = {"settings": {"text_encoder": "made-up"}, "training_views": [f.name for f in frames[1:]]}
-    return MadeUpRun(Path("run"), manifest, field, frames)
+    return MadeUpRun(path, manifest, field, frames)

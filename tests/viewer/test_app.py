@@ -63,91 +63,140 @@ def test_the_public_tunnel_stays_shut(app: ViewerApp):
     assert app._server._share_tunnel is None
 
 
+def lit(app: ViewerApp) -> np.ndarray:
+    """Rows that are coloured, not grey."""
+    shown = app.scene.shown.astype(int)
+    return np.flatnonzero(np.abs(shown - shown.mean(1, keepdims=True)).max(1) > 10)
+
+
+def words(app: ViewerApp) -> str:
+    """What the page says."""
+    assert app.panels is not None
+    return app.panels.ask.message.content + app.panels.ask.answers.content
+
+
 def test_a_question_recolours_only_the_right_ball(app: ViewerApp):
     _, kind = balls()
-    app.panel.clear()
+    app.desk.clear()
     before = app.scene.shown
     assert np.array_equal(before, app.scene.rgb)
     app.ask("green ball")
-    after = app.scene.shown
-    lit = np.abs(after.astype(int) - after.mean(1, keepdims=True)).max(1) > 10
-    assert np.array_equal(lit, (kind == 2).numpy())
-    assert app.panel.mode.value == "relevancy"
-    text = app.panel.result.content
-    for word in ("green ball", "whole", "made-up pictures", "made-up (text)", "1500 at or above", "view_0"):
-        assert word in text
-    assert app.panel.legend.visible
-    app.panel.clear()
+    assert np.array_equal(lit(app), np.flatnonzero(kind.numpy() == 2))
+    assert app.desk.mode == "relevancy"
+    for word in ("green ball", "whole", "made-up pictures", "made-up (question)", "1500 at or above", "view_0"):
+        assert word in words(app)
+    assert app.panels is not None
+    assert app.panels.show.legend.visible
+    app.desk.clear()
     assert np.array_equal(app.scene.shown, before)
-    assert not app.panel.legend.visible
+    assert not app.panels.show.legend.visible
 
 
-def test_geometry_stays_as_it_was_sent(app: ViewerApp):
-    handle = app.scene._handle
-    centres, covariances = handle.centers.copy(), handle.covariances.copy()
-    app.ask("red ball")
-    assert np.array_equal(handle.centers, centres)
-    assert np.array_equal(handle.covariances, covariances)
+def test_several_questions_have_a_colour_each(app: ViewerApp):
+    _, kind = balls()
+    app.desk.clear()
+    app.desk.beside = True
+    for name in ("red ball", "green ball", "unicorn"):
+        app.ask(name)
+    app.desk.beside = False
+    assert set(kind[lit(app)].tolist()) == {1, 2}
+    hues = [app.scene.shown[kind.numpy() == k].astype(float).mean(0) for k in (1, 2)]
+    assert np.abs(hues[0] - hues[1]).max() > 60
+    assert all(f"“{name}”" in words(app) for name in ("red ball", "green ball", "unicorn"))
+    assert "Not in this scene" in words(app)
+    app.desk.activate(0)
+    app.desk.tune(1.0, None)
+    assert set(kind[lit(app)].tolist()) == {2}
+    app.desk.undo()
+    assert set(kind[lit(app)].tolist()) == {1, 2}
 
 
-def test_the_threshold_decides_what_is_coloured(app: ViewerApp):
+def test_the_threshold_decides_what_is_coloured_and_undo_brings_it_back(app: ViewerApp):
+    app.desk.clear()
     app.ask("blue ball")
-    app.panel.threshold.value = 1.0
-    grey = app.scene.shown
-    assert (grey == grey[:, :1]).all()
-    assert "0 at or above" in app.panel.result.content
-    app.panel.threshold.value = 0.0
-    assert f"{len(grey)} at or above" in app.panel.result.content
+    before = app.scene.shown
+    for value in (0.7, 0.9, 1.0):
+        app.desk.tune(value, None)
+    assert not len(lit(app))
+    assert "0 at or above" in words(app)
+    assert app.panels is not None
+    assert app.panels.show.threshold.value == 1.0
+    app.desk.undo()
+    assert np.array_equal(app.scene.shown, before)
+    app.desk.tune(0.0, None)
+    assert f"{len(before)} at or above" in words(app)
 
 
 def test_level_and_modes_can_be_changed_after_asking(app: ViewerApp):
     app.ask("red ball")
-    whole = app.panel._shown
-    app.panel.level.value = "part"
+    whole = app.desk.document.query
+    app.desk.tune(None, 1)
+    part = app.desk.document.query
     assert whole is not None
-    assert app.panel._shown is not None
-    assert app.panel._shown.level == 1
-    assert app.panel._shown.score < whole.score
-    app.panel.mode.value = "language"
+    assert part is not None
+    assert part.level == 1
+    assert part.thing.score < whole.thing.score
+    app.desk.show_as("language")
     assert len(np.unique(app.scene.shown, axis=0)) >= 4
-    app.panel.mode.value = "RGB"
+    app.desk.show_as("RGB")
     assert np.array_equal(app.scene.shown, app.scene.rgb)
-    app.panel.level.value = "auto"
+    app.desk.eye = np.array([0.0, 0.0, 9.0])
+    app.desk.show_as("depth")
+    heights, bright = balls()[0].means[:, 2].numpy(), app.scene.shown.sum(1).astype(float)
+    assert bright[heights > 0.4].mean() > bright[heights < 0.05].mean()
+
+
+def test_nothing_is_sent_that_did_not_change(app: ViewerApp):
+    app.desk.clear()
+    app.ask("red ball")
+    before = app.scene.sent_bytes
+    app.ask("red ball")
+    app.desk.refresh()
+    assert app.scene.sent_bytes == before
+    app.ask("blue ball")
+    assert 0 < app.scene.sent_bytes - before < 32 * len(app.scene.rgb)
 
 
 @pytest.mark.parametrize(
     ("question", "sentence"),
-    [("", "question is empty"), ("x" * 513, "513 characters"), ("boom", "RuntimeError"), ("a\x00b", "control")],
-)
+    [("", "question is empty"), ("x" * 513, "513 characters"), ("boom", "RuntimeError"), ("a\x00b", "control"),
+     ("|".join("abc" for _ in range(3)) + "|" + "x" * 600, "600 characters")],
+)  # fmt: skip
 def test_a_question_that_fails_is_answered_in_a_sentence(app: ViewerApp, question: str, sentence: str):
     app.ask(question)
-    assert sentence in app.panel.result.content
+    assert sentence in words(app)
     app.ask("red ball")
-    assert "Found." in app.panel.result.content
+    assert "Found:" in words(app)
     assert status(app, "/")[0] == 200
 
 
+HOSTILE = "<img src=x onerror=alert(1)> [a](javascript:b) <b>"
+
+
 def test_words_and_errors_are_shown_not_interpreted(app: ViewerApp):
-    app.ask("<img src=x onerror=alert(1)> [a](javascript:b)")
-    assert "<img" not in app.panel.result.content
-    assert "&lt;img" in app.panel.result.content
+    app.ask(HOSTILE)
+    app.desk.select(np.array([1]), "replace")
+    app.desk.keep_selection(HOSTILE)
+    app.desk.tell(HOSTILE)
+    assert app.panels is not None
+    contents = [words(app), app.panels.select.status.content, app.panels.show.legend.content]
+    assert not any("<img" in c for c in contents)
+    assert "&lt;img" in contents[0]
     app.ask("boom")
-    assert "<b>boom" not in app.panel.result.content
+    assert "<b>boom" not in words(app)
+    app.desk.forget_selection(HOSTILE)
 
 
-def test_what_is_absent_is_said_with_caution(app: ViewerApp):
-    app.ask("unicorn")
-    assert "May not be in this scene" in app.panel.result.content
-
-
-def test_a_run_without_language_is_shown_and_says_so():
-    page = ViewerApp(made_up_run(with_language=False), ViewerSettings(port=0))
+def test_a_run_without_language_is_shown_and_says_so(tmp_path: Path):
+    page = ViewerApp(made_up_run(False, tmp_path), ViewerSettings(port=0))
     page.start()
     try:
         page.ask("red ball")
-        assert "no language part" in page.panel.result.content
-        page.panel.mode.value = "language"
-        assert "no language part" in page.panel.result.content
+        assert "no language part" in words(page)
+        page.desk.guarded(lambda: page.desk.show_as("language"))
+        assert "no language part" in words(page)
+        page.desk.guarded(lambda: page.desk.show_as("instances"))
+        assert "does not know its things" in words(page)
         assert status(page, "/")[0] == 200
     finally:
         page.stop()
@@ -176,4 +225,4 @@ def test_an_unsafe_viser_or_a_foreign_address_is_refused():
     with pytest.raises(SettingsError, match="--allow-network"):
         check_address("0.0.0.0")  # noqa: S104
     with pytest.raises(LangfieldError, match="not running"):
-        _ = ViewerApp(made_up_run(), ViewerSettings()).panel
+        _ = ViewerApp(made_up_run(), ViewerSettings()).desk

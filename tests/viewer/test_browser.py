@@ -58,11 +58,11 @@ def test_a_person_asks_and_sees(page: Any):
     assert yellow(page) < 200
     box.fill("red ball")
     box.press("Enter")
-    page.get_by_text("Found.").wait_for(timeout=60_000)
+    page.get_by_text("Found:").wait_for(timeout=60_000)
     wait_for(page, True)
     box.fill("<img src=x onerror=alert(1)>")
     page.get_by_role("button", name="Ask", exact=True).click()
-    page.get_by_text("May not be in this scene").wait_for(timeout=60_000)
+    page.get_by_text("Not in this scene").wait_for(timeout=60_000)
     assert page.get_by_text("<img src=x onerror=alert(1)>").count() == 1
     wait_for(page, False)
     assert not dialogs

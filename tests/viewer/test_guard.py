@@ -43,13 +43,13 @@ def alive(app: ViewerApp) -> bool:
 def test_the_scene_comes_with_the_key_only(app: ViewerApp):
     assert alive(app)
     for headers in ({"Cookie": ""}, {"Cookie": f"{app.gate.cookie}=guess"}, {"Origin": "http://evil.example"}):
-        with pytest.raises(InvalidStatus) as caught, enter(app, **headers):
+        with pytest.raises(InvalidStatus) as caught, enter(app, headers=headers):
             pass
         assert caught.value.response.status_code == 403
     key = app.gate.issue("reader", 0)
     with pytest.raises(InvalidStatus), enter(app, key):
         pass
-    with enter(app, Origin="") as script:  # not a browser: the key is enough
+    with enter(app, headers={"Origin": ""}) as script:  # not a browser: the key is enough
         greet(script)
         assert drain(script) > 0
 
@@ -135,23 +135,25 @@ def test_messages_no_page_sends_end_the_connection(app: ViewerApp):
 
 
 def test_a_reader_changes_nothing(app: ViewerApp):
-    before = app.panel.mode.value, app.scene.shown
+    assert app.panels is not None
+    mode = app.panels.show.mode
+    before = mode.value, app.scene.shown
     with enter(app, app.gate.issue("reader", 5)) as reader:
         greet(reader)
         assert drain(reader) > 32 * len(app.scene.rgb)
-        say(reader, {"type": "GuiUpdateMessage", "uuid": app.panel.mode._impl.uuid, "updates": {"value": "language"}})
+        say(reader, {"type": "GuiUpdateMessage", "uuid": mode._impl.uuid, "updates": {"value": "language"}})
         drain(reader)
-        assert app.panel.mode.value == before[0]
+        assert mode.value == before[0]
         assert np.array_equal(app.scene.shown, before[1])
     with enter(app) as owner:
         greet(owner)
         drain(owner)
-        say(owner, {"type": "GuiUpdateMessage", "uuid": app.panel.mode._impl.uuid, "updates": {"value": "language"}})
+        say(owner, {"type": "GuiUpdateMessage", "uuid": mode._impl.uuid, "updates": {"value": "language"}})
         end = time.monotonic() + 10
-        while app.panel.mode.value != "language" and time.monotonic() < end:
+        while mode.value != "language" and time.monotonic() < end:
             time.sleep(0.02)
-        assert app.panel.mode.value == "language"
-    app.panel.clear()
+        assert mode.value == "language"
+    app.desk.clear()
 
 
 def test_an_expired_link_ends_what_it_opened(app: ViewerApp):
@@ -162,7 +164,7 @@ def test_an_expired_link_ends_what_it_opened(app: ViewerApp):
 def test_each_kind_of_refusal_is_said_once(app: ViewerApp, capsys: pytest.CaptureFixture[str]):
     app.gate.log.counts.clear()
     for _ in range(20):
-        with pytest.raises(InvalidStatus), enter(app, Origin="http://evil.example"):
+        with pytest.raises(InvalidStatus), enter(app, headers={"Origin": "http://evil.example"}):
             pass
     told = capsys.readouterr().err
     assert told.count("another origin") == 1

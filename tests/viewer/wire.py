@@ -20,11 +20,11 @@ CAMERA = {
 }  # fmt: skip
 
 
-def enter(app: ViewerApp, key: Key | None = None, **headers: str) -> Connection:
+def enter(app: ViewerApp, key: Key | None = None, headers: dict[str, str] | None = None) -> Connection:
     """Open a socket as a page with this key (the owner's by default) would; headers replace the usual ones."""
     secret = (key or app.gate.owner).secret
     usual = {"Cookie": f"{app.gate.cookie}={secret}", "Origin": f"http://127.0.0.1:{app.port}"}
-    given = {**usual, **headers}
+    given = {**usual, **(headers or {})}
     return connect(
         f"ws://127.0.0.1:{app.port}", subprotocols=[f"viser-v{viser.__version__}"],  # pyright: ignore
         additional_headers={k: v for k, v in given.items() if v}, max_size=2**28, compression=None,

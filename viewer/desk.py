@@ -1,0 +1,189 @@
+"""What all panels work on: the run, the page's past and present, its colours; no error of an action gets further."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from langfield.errors import LangfieldError
+from langfield.progress import say
+from langfield.query.relevancy import CANONICALS
+from langfield.run import Run
+from langfield.viewer import keep, session
+from langfield.viewer.asking import Asker, Found
+from langfield.viewer.painting import Painter
+from langfield.viewer.rows import How, Rows, as_mask
+from langfield.viewer.session import Document, History, Query, Thing
+from langfield.viewer.splats import SplatScene
+
+Mode = Literal["RGB", "relevancy", "language", "depth", "instances"]
+MODES: tuple[Mode, ...] = ("RGB", "relevancy", "language", "depth", "instances")
+
+
+class Desk:
+    """The page's state and what can be done to it; panels show it and are told when it changed.
+
+    Args:
+        run: what is shown.
+        asker: answers questions.
+        scene: the Gaussians on the page.
+    """
+
+    def __init__(self, run: Run, asker: Asker, scene: SplatScene) -> None:
+        self.run, self.asker, self.ground = run, asker, asker.ground
+        self._scene, self._painter = scene, Painter(run.field, scene.rgb)
+        self.lock = threading.RLock()
+        self.negatives: tuple[str, ...] = CANONICALS
+        self.beside = False
+        """Whether a new question leaves the others on the page."""
+        self.mode: Mode = "RGB"
+        self.eye: Float[np.ndarray, " 3"] = np.zeros(3)
+        """Where depth is seen from, world units."""
+        self.message = "Type what you are looking for."
+        self._listeners: list[Callable[[], None]] = []
+        self.key = keep.scene_key(run.field.gaussians)
+        named, problems = keep.load_selections(run.path, self.key, len(self.ground.means))
+        for problem in problems:
+            say(f"left out: {problem}")
+        self.history = History(Document(len(self.ground.means), named=named))
+
+    @property
+    def document(self) -> Document:
+        """What stands on the page now."""
+        return self.history.present
+
+    def listen(self, refresh: Callable[[], None]) -> None:
+        """Call this whenever something changed."""
+        self._listeners.append(refresh)
+
+    def guarded(self, work: Callable[[], object]) -> None:
+        """Do something; say on the page what went wrong, and go on serving."""
+        try:
+            work()
+        except LangfieldError as error:
+            self.tell(f"⚠ {error}")
+        except Exception as error:  # a page must outlive whatever a question meets
+            say(traceback.format_exc())
+            self.tell(f"⚠ This did not work ({type(error).__name__}: {str(error)[:300]}); details are in the terminal.")
+
+    def tell(self, text: str) -> None:
+        """Say something on the page."""
+        with self.lock:
+            self.message = text
+            self._notify()
+
+    def _notify(self) -> None:
+        for refresh in self._listeners:
+            refresh()
+
+    def refresh(self) -> None:
+        """Bring the page in line with the state: the scene first, then what is said about it."""
+        with self.lock:
+            self._paint()
+            self._notify()
+
+    def _paint(self) -> None:
+        edits, count = self.document.edits, self.document.count
+        rgb = self.colours()
+        gone = as_mask(edits.hidden, count) | as_mask(edits.deleted, count) if edits else None
+        self._scene.paint(rgb, gone, edits.offsets(count) if edits.moves else None)
+
+    def colours(self) -> UInt8[np.ndarray, "N 3"]:
+        """Give the Gaussians' colours as the page shows them."""
+        return self._painter.colours(self.document, self.mode, self.eye)
+
+    def change(self, action: Callable[[Document], Document], tag: str | None = None) -> None:
+        """Go on to what an action makes of the document; undo brings it back."""
+        with self.lock:
+            self.history = self.history.do(action(self.document), tag)
+            self.refresh()
+
+    def undo(self) -> None:
+        """Take back the last step."""
+        with self.lock:
+            self.history = self.history.undo()
+            self.refresh()
+
+    def redo(self) -> None:
+        """Do again what was taken back."""
+        with self.lock:
+            self.history = self.history.redo()
+            self.refresh()
+
+    def ask(self, text: str) -> None:
+        """Ask for something in words.
+
+        Raises:
+            QueryError: it cannot be asked, or the field has no language part.
+        """
+        if not self.asker.is_ready:
+            name = self.run.manifest.get("settings", {}).get("text_encoder", "of this run")
+            self.tell(f"Loading the text encoder {name} and decoding the field (at the first question only) …")
+        self.show(self.asker.ask(text, self.negatives))
+
+    def show(self, found: Found) -> None:
+        """Put an answer on the page."""
+        query = self.asker.query(found)
+        with self.lock:
+            self.mode, self.message = "relevancy", ""
+            self.change(lambda d: session.ask(d, query, self.beside))
+
+    def tune(self, threshold: float | None, level: int | None) -> None:
+        """Set the active question's threshold and level; None lets it choose."""
+        self.change(lambda d: session.retune(d, threshold, level, self._thing), tag="tune")
+
+    def _thing(self, query: Query, level: int) -> Thing:
+        return self.asker.thing(self.ground.place(query.scores[level]), query.scores[level])
+
+    def activate(self, index: int) -> None:
+        """Choose the question that the controls are about."""
+        with self.lock:
+            if 0 <= index < len(self.document.queries):
+                self.history = replace(self.history, present=replace(self.document, active=index))
+                self.refresh()
+
+    def show_as(self, mode: Mode) -> None:
+        """Choose what colours mean."""
+        with self.lock:
+            self.mode = mode
+            self.refresh()
+
+    def clear(self) -> None:
+        """Take all questions off the page and show the scene as it is."""
+        with self.lock:
+            self.mode, self.message = "RGB", "Type what you are looking for."
+            self.change(lambda d: replace(d, queries=(), active=0))
+
+    def select(self, rows: Rows, how: How) -> None:
+        """Change the selection."""
+        self.change(lambda d: session.select(d, rows, how))
+
+    def keep_selection(self, name: str) -> None:
+        """Keep the selection under a name, also on disk.
+
+        Raises:
+            LangfieldError: nothing is selected, or the name cannot be used.
+            StorageError: it cannot be written; the page keeps it then.
+        """
+        self.change(lambda d: session.name_selection(d, name))
+        rows = self.document.named[name.strip()]
+        keep.save_selection(self.run.path, name.strip(), rows, self.key, self.document.count)
+
+    def forget_selection(self, name: str) -> None:
+        """Forget a named selection, also on disk."""
+        self.change(lambda d: session.forget_name(d, name))
+        keep.forget_selection(self.run.path, name)
+
+    def set_negatives(self, words: Sequence[str]) -> None:
+        """Choose what answers are held against; none means the usual ones. The active question is asked again."""
+        with self.lock:
+            self.negatives = tuple(words) or CANONICALS
+            query = self.document.query
+        if query is not None and not query.about.startswith("a picture"):
+            self.show(self.asker.ask(query.text, self.negatives))
