@@ -24,7 +24,7 @@ from langfield.field.store import load_field, save_field
 from langfield.field.types import Field
 from langfield.field.world import World
 from langfield.settings import RunSettings
-from langfield.suite.types import TextEncoder
+from langfield.suite.types import ImageEncoder, TextEncoder
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
@@ -61,6 +61,12 @@ class Run:
         from langfield.suite import text_encoder
 
         return text_encoder(spec or self.manifest["settings"]["text_encoder"])
+
+    def image_encoder(self) -> ImageEncoder:
+        """Load the image encoder the run was made with."""
+        from langfield.suite import image_encoder
+
+        return image_encoder(self.manifest["settings"]["image_encoder"])
 
 
 def find_run(path: Path) -> Path:

@@ -33,6 +33,17 @@ class Words:
         return normalize(torch.cat([torch.zeros(6), torch.randn(DIM - 6, generator=generator)]), dim=0)
 
 
+class Pictures:
+    """An image encoder: how red is axis 0, how blue axis 1, and a part that all pictures share."""
+
+    name, dim = "two-colours", DIM
+    provenance = {"weights": "none"}  # noqa: RUF012
+
+    def encode_images(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        colours = torch.tensor(np.array([image.reshape(-1, 3).mean(axis=0) / 255 for image in images]))
+        return normalize(colours[:, [0, 2]].float() @ torch.eye(DIM)[:2] + 3 * torch.eye(DIM)[8], dim=-1)
+
+
 def blob_gaussians() -> Gaussians:
     generator = torch.Generator().manual_seed(0)
     means = torch.cat([c + 0.12 * torch.randn(EACH, 3, generator=generator) for c in CENTRES])

@@ -1,59 +1,116 @@
-"""`langfield query`: ask a field for something in words."""
+"""`langfield query`: ask a field for something in words, by a picture, or by a place in a view."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from langfield.artefacts import write_json
 from langfield.commands.output import print_json, print_text
+from langfield.errors import SettingsError
 from langfield.query.answer import Answer
+
+if TYPE_CHECKING:
+    from langfield.query.naming import Named
+    from langfield.query.relevancy import Phrases
+    from langfield.scene import Scene
 
 
 def query(
     run: Annotated[Path, tyro.conf.Positional],
-    text: Annotated[str, tyro.conf.Positional],
+    text: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
     out: Path | None = None,
     picture: Path | None = None,
+    *,
+    any_of: Annotated[bool, tyro.conf.arg(name="any")] = False,
+    negatives: tuple[str, ...] = (),
+    image: Path | None = None,
+    region: str | None = None,
+    names: Annotated[bool, tyro.conf.arg(name="list")] = False,
     text_encoder: str | None = None,
     json: bool = False,
 ) -> None:
-    """Find what the words name: score, view, pixel, place in space, Gaussians.
+    """Find what is asked for: whether it is there, view, pixel, place in space, Gaussians.
 
     Args:
         run: a run's folder, its config.yml, or a folder with runs below it.
-        text: what to look for, such as "red mug".
-        out: write the whole answer (mask and boxes included) to this JSON file.
-        picture: draw the answer into this PNG.
+        text: what to look for, such as "red mug"; each text is a question of its own.
+        out: write the whole answer (mask and boxes included; a list of answers where several are asked) to this JSON
+            file.
+        picture: draw the answer into this PNG; several answers get their number before the suffix.
+        any_of: take the texts as one question that any of them answers.
+        negatives: what a thing must fit less than it fits the text, instead of object, things, stuff and texture.
+        image: ask for what this picture shows.
+        region: ask for what looks like a place in a view, VIEW:x,y or VIEW:x0,y0,x1,y1 in pixels.
+        names: list the things of the scene by name; with texts, choose among these names.
         text_encoder: use another text encoder than the run's; it must share the image encoder's space.
         json: print the answer as JSON.
     """
-    from langfield.query.answer import ask
-    from langfield.run import open_run
+    from langfield.scene import load
 
-    opened = open_run(run)
-    answer = ask(opened.field, opened.views, opened.text_encoder(text_encoder), text)
-    data = answer.data()
+    scene = load(run, text_encoder)
+    if names:
+        return _list(scene, text, out, json)
+    asked = _question(scene, text, image, region, negatives)
+    asked = asked.any_of() if any_of and len(asked) > 1 else asked
+    answers = [scene.answer(asked.row(i)) for i in range(len(asked))]
+    data: Any = [answer.data() for answer in answers]
+    data = data[0] if len(data) == 1 else data
     if out is not None:
         write_json(out, data)
     if picture is not None:
-        _draw(answer, picture)
+        for i, answer in enumerate(answers):
+            _draw(answer, picture if len(answers) == 1 else picture.with_stem(f"{picture.stem}_{i + 1}"))
     if json:
-        print_json(data)
-        return
+        return print_json(data)
+    for answer in answers:
+        _print(answer)
+    return None
+
+
+def _question(
+    scene: Scene, text: tuple[str, ...], image: Path | None, region: str | None, negatives: tuple[str, ...]
+) -> Phrases:
+    from langfield.query.relevancy import CANONICALS
+
+    if sum((bool(text), image is not None, region is not None)) != 1:
+        raise SettingsError("a query is made of texts, of --image, or of --region", remedy="give one of the three")
+    if negatives and not text:
+        raise SettingsError("negatives are words, which only texts are held against", "--negatives", "leave them out")
+    return scene.question(text or None, image=image, region=region, negatives=negatives or CANONICALS)
+
+
+def _print(answer: Answer) -> None:
+    data = answer.data()
     place = "nothing solid there" if answer.position is None else "({:.3f}, {:.3f}, {:.3f})".format(*answer.position)
-    print_text(f"{answer.text}: {answer.verdict}; {answer.note}")
+    print_text(f"{answer.text}: {answer.verdict} ({answer.presence:.2f}); {answer.note}")
     print_text(f"  best view {answer.view}, pixel {answer.peak_px}, box {answer.box_px}, level {data['level']}")
-    print_text(f"  in space {place}; {data['gaussians']} Gaussians")
-    print_text(f"  encoders: image {_name(answer.encoders['image'])}, text {_name(answer.encoders['text'])}")
+    print_text(f"  in space {place}; {data['gaussians']} Gaussians; relevancy {answer.score:.3f}")
+    print_text(f"  encoders: image {_name(answer.encoders['image'])}, question {_name(answer.encoders['text'])}")
+
+
+def _list(scene: Scene, names: tuple[str, ...], out: Path | None, json: bool) -> None:
+    found = scene.names(names or None)
+    if out is not None:
+        write_json(out, found)
+    if json:
+        return print_json(found)
+    for one in found:
+        print_text(_line(one))
+    return None
+
+
+def _line(one: Named) -> str:
+    place = "({:.3f}, {:.3f}, {:.3f})".format(*one.centre)
+    return f"{one.score:.2f}  {one.name:<24} {place}  {one.gaussians} Gaussians, {one.views} views, #{one.instance}"
 
 
 def _draw(answer: Answer, path: Path) -> None:
     from langfield.query.picture import Overlay, draw_overlay, write_picture
 
-    title = f'"{answer.text}": {answer.verdict}, relevancy {answer.score:.3f}, in {answer.view}'
+    title = f'"{answer.text}": {answer.verdict} ({answer.presence:.2f}), relevancy {answer.score:.3f}, in {answer.view}'
     boxes = (tuple(float(v) for v in answer.box_px),) if answer.box_px else ()
     drawn = (answer.colour * 255).round().astype("uint8")
     write_picture(path, draw_overlay(drawn, Overlay(title, answer.relevancy, answer.mask, answer.peak_px, boxes)))  # pyright: ignore

@@ -30,7 +30,7 @@ Verdict = Literal["found", "unsure", "not in this scene"]
 FOUND_FROM, UNSURE_FROM = 0.9, 0.7
 """Scores of the verdicts: of things that are not there one in ten is called found, two in ten unsure."""
 MOST_PLACES = 1500
-"""Gaussians looked at per level where a field has no instances."""
+"""Gaussians looked at per level."""
 MIN_OPACITY = 0.3
 REMOTE = 0.25
 """Places further apart than this share of the scene show different things."""
@@ -52,12 +52,23 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Places:
-    """What a scene shows: its instances, or Gaussians spread over it where it has none."""
+    """What a scene shows: Gaussians spread over it."""
 
     vectors: Float[Tensor, "U D"]
     """Unit vectors."""
     centres: Float[Tensor, "U 3"]
     """World units."""
+
+    @property
+    def average(self) -> Float[Tensor, " D"]:
+        """The average direction; zero where there is nothing."""
+        return normalize(self.vectors.sum(dim=0), dim=0)
+
+
+def deviations(vectors: Float[Tensor, "Q D"], average: Float[Tensor, " D"]) -> Float[Tensor, "Q D"]:
+    """Give what sets unit vectors apart from an average direction, as unit vectors; one along it stays as it is."""
+    apart = vectors - (vectors @ average)[:, None] * average
+    return torch.where(apart.norm(dim=1, keepdim=True) > LEAST_SPREAD, normalize(apart, dim=1), vectors)
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,13 @@ class Calibrator:
             for i, fit in enumerate(phrases.join(fits))
         ]
 
+    def name(self, vectors: Float[Tensor, "B D"]) -> list[tuple[str, float]]:
+        """Give, for each unit vector, the name of the vocabulary that fits it best, and how surely that is its name."""
+        cosines = self._vocabulary.vectors @ vectors.T  # V B
+        norm, (best, rows) = norm_of_names(cosines), cosines.max(dim=0)
+        fits = ((best - norm.mean) / norm.spread).tolist()
+        return [(self._vocabulary.names[row], self._text.share_below(fit)) for row, fit in zip(rows, fits, strict=True)]
+
     def _norm(self, phrases: Phrases) -> Norm:
         if phrases.space == "text":
             return self._text
@@ -136,17 +154,15 @@ def presence(field: Field, encoder: TextEncoder, texts: Sequence[str]) -> Float[
 
 @torch.no_grad()
 def places_of(field: Field) -> Places:
-    """Give the instances of a field, or solid Gaussians of all levels, the same whatever order they are stored in.
+    """Give solid Gaussians of all levels, the same whatever order they are stored in.
+
+    Not instances: on fr3_office they tell absent names less well (AUROC 0.83 against 0.89), as many are seen once.
 
     Raises:
         QueryError: the field has no language part.
     """
     codes, codec = language_of(field)
     means = field.gaussians.means.detach().float().cpu()
-    found = field.instances
-    if found is not None and len(found) > 1:
-        sums = torch.zeros(len(found), 3).index_add_(0, found.owner, means[found.rows.long()])
-        return Places(normalize(found.vectors.float(), dim=-1), sums / found.sizes.clamp_min(1)[:, None])
     solid = torch.sigmoid(field.gaussians.logit_opacities.detach().cpu()) >= MIN_OPACITY
     vectors, centres = [], []
     for level in codes:
@@ -175,7 +191,7 @@ def norm_of_names(cosines: Float[Tensor, "V U"]) -> Norm:
 def norm_of_sights(places: Places) -> Norm:
     """Give how alike different things of the scene look: what a picture of something else reaches."""
     step = max(1, -(-len(places.vectors) // MOST_PLACES))
-    cosines = places.vectors[::step] @ places.vectors.T
+    cosines = deviations(places.vectors[::step], places.average) @ places.vectors.T
     if min(cosines.shape) < 2:
         return Norm(cosines.new_zeros(cosines.shape[1]), cosines.new_ones(cosines.shape[1]), 0.0, LEAST_SPREAD)
     mean, spread = cosines.mean(dim=0), cosines.std(dim=0).clamp_min(LEAST_SPREAD)
