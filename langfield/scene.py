@@ -20,10 +20,10 @@ from langfield.query.answer import Answer, AskSettings, answer
 from langfield.query.calibrate import Calibrator
 from langfield.query.gaussians import Selection, gaussian_relevancy
 from langfield.query.image import language_of, relevancy_maps
-from langfield.query.naming import Named, name_instances
 from langfield.query.questions import Region, ask_pictures, ask_sights, ask_vectors, find_segment, read_region
 from langfield.query.relevancy import CANONICALS, Phrases, encode_phrases
-from langfield.query.vocabulary import encode_vocabulary
+from langfield.query.things import Thing, name_things, select
+from langfield.query.vocabulary import COMMON_NAMES, encode_vocabulary
 from langfield.raster import RasterOptions, rasterize
 from langfield.raster.types import Gaussians
 from langfield.run import Run, open_run
@@ -67,11 +67,7 @@ class Scene:
     @cached_property
     def calibrator(self) -> Calibrator:
         """What judges whether a thing is here at all, with common names."""
-        return self._calibrator(None)
-
-    def _calibrator(self, names: Sequence[str] | None) -> Calibrator:
-        chosen = None if names is None else tuple(names)
-        return Calibrator(self.run.field, encode_vocabulary(self.text_encoder, self._dim, chosen))
+        return Calibrator(self.run.field, encode_vocabulary(self.text_encoder, self._dim))
 
     @property
     def _dim(self) -> int:
@@ -154,8 +150,8 @@ class Scene:
         return answer(self.run.field, self.views, question, self.calibrator, settings or AskSettings())
 
     def select(self, text: Text) -> Selection:
-        """Give the Gaussians of a thing: `rows` [S] into the scene's, `box` [2, 3] in world units."""
-        return self.ask(text).selection
+        """Give the Gaussians of a thing: `rows` [S] into the scene's, `box` [2, 3] and `centroid` in world units."""
+        return select(self.run.field, self.question(text).any_of())[0]
 
     def relevancy(self, text: Text) -> Float[Tensor, "Q L N"]:
         """Give the relevancy of every Gaussian, per text and level, 0 to 1; 0.5 fits as well as general words do."""
@@ -198,16 +194,16 @@ class Scene:
         kept = self.gaussians if rows is None else Gaussians(*(t[rows] for t in self.gaussians.tensors()))
         write_ply(Path(path), kept)
 
-    def names(self, vocabulary: Sequence[str] | None = None) -> list[Named]:
-        """List the scene's instances by name, the surest first.
+    def names(self, vocabulary: Sequence[str] = COMMON_NAMES) -> list[Thing]:
+        """List the things of the scene by name, the best fit first, each with its Gaussians and its place.
 
         Args:
-            vocabulary: names to choose from; None for some five hundred common ones.
+            vocabulary: names to choose from.
 
         Raises:
-            QueryError: the field has no instances.
+            QueryError: the field has no instances, or there is no name.
         """
-        return name_instances(self.run.field, self.calibrator if vocabulary is None else self._calibrator(vocabulary))
+        return sorted(name_things(self.run.field, self.question(vocabulary)), key=lambda thing: -thing.score)
 
 
 def load(path: Path | str, text_encoder: str | None = None) -> Scene:

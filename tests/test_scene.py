@@ -135,8 +135,8 @@ def test_names_and_export(scene: Scene, tmp_path: Path):
     named = scene.names(["gnu", "ball", "cube", "yak", "emu"])
     assert {(one.instance, one.name) for one in named} == {(0, "ball"), (1, "cube")}
     for one in named:
-        assert np.allclose(one.centre, CENTRES[one.instance], atol=0.1)
-        assert (np.array(one.box[0]) < one.box[1]).all()
+        assert one.selection.centroid is not None
+        assert np.allclose(one.selection.centroid, CENTRES[one.instance], atol=0.1)
     path = tmp_path / "cube.ply"
     scene.export(path, scene.select("cube").rows)
     scene.export(tmp_path / "all.ply")

@@ -13,8 +13,8 @@ from langfield.errors import SettingsError
 from langfield.query.answer import Answer
 
 if TYPE_CHECKING:
-    from langfield.query.naming import Named
     from langfield.query.relevancy import Phrases
+    from langfield.query.things import Thing
     from langfield.scene import Scene
 
 
@@ -92,19 +92,22 @@ def _print(answer: Answer) -> None:
 
 
 def _list(scene: Scene, names: tuple[str, ...], out: Path | None, json: bool) -> None:
-    found = scene.names(names or None)
+    found = scene.names(names) if names else scene.names()
+    data = [thing.data() for thing in found]
     if out is not None:
-        write_json(out, found)
+        write_json(out, data)
     if json:
-        return print_json(found)
-    for one in found:
-        print_text(_line(one))
+        return print_json(data)
+    for thing in found:
+        print_text(_line(thing))
     return None
 
 
-def _line(one: Named) -> str:
-    place = "({:.3f}, {:.3f}, {:.3f})".format(*one.centre)
-    return f"{one.score:.2f}  {one.name:<24} {place}  {one.gaussians} Gaussians, {one.views} views, #{one.instance}"
+def _line(thing: Thing) -> str:
+    centre = thing.selection.centroid
+    place = "nowhere" if centre is None else "({:.3f}, {:.3f}, {:.3f})".format(*centre)
+    many = f"{len(thing.selection.rows)} Gaussians, {thing.views} views"
+    return f"{thing.score:.3f}  {thing.name:<24} {place}  {many}, number {thing.instance}"
 
 
 def _draw(answer: Answer, path: Path) -> None:

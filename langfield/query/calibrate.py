@@ -119,13 +119,6 @@ class Calibrator:
             for i, fit in enumerate(phrases.join(fits))
         ]
 
-    def name(self, vectors: Float[Tensor, "B D"]) -> list[tuple[str, float]]:
-        """Give, for each unit vector, the name of the vocabulary that fits it best, and how surely that is its name."""
-        cosines = self._vocabulary.vectors @ vectors.T  # V B
-        norm, (best, rows) = norm_of_names(cosines), cosines.max(dim=0)
-        fits = ((best - norm.mean) / norm.spread).tolist()
-        return [(self._vocabulary.names[row], self._text.share_below(fit)) for row, fit in zip(rows, fits, strict=True)]
-
     def _norm(self, phrases: Phrases) -> Norm:
         if phrases.space == "text":
             return self._text

@@ -141,15 +141,6 @@ def test_sights_of_the_scene_are_found_and_strange_ones_are_not(calibrator: Cali
     assert max(j.score for j in calibrator.judge(strange)) < min(j.score for j in calibrator.judge(seen))
 
 
-def test_names_of_vectors():
-    calibrator = Calibrator(
-        scene(), Vocabulary(("a", "b", "c", *VOCABULARY.names), torch.cat([NAMES[:3], some(200, 5)]))
-    )
-    named = calibrator.name(torch.cat([NAMES[:3], some(1, 40)]))
-    assert [name for name, _ in named[:3]] == ["a", "b", "c"]
-    assert min(score for _, score in named[:3]) > 0.99
-
-
 def test_from_texts_to_scores():
     codes = torch.eye(DIM)[[0, 1]].repeat_interleave(80, dim=0).repeat(3, 1, 1)
     field = Field(blob_gaussians(), codes, Identity(DIM), {})
