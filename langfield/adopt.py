@@ -15,11 +15,13 @@ from langfield.cache import Cache, open_cache
 from langfield.capture.types import Capture
 from langfield.embed import FrameFeatures, embed_frames
 from langfield.errors import FormatError
+from langfield.field.instance_build import lift_things
 from langfield.field.language import LanguageSettings
-from langfield.field.lift_solve import check_lift, lift
+from langfield.field.lift_solve import check_lift
 from langfield.field.sog import read_splats
 from langfield.field.types import Field
 from langfield.fit import TrainingView, lift_view, training_view
+from langfield.interchange import feature_bytes
 from langfield.progress import say, track
 from langfield.raster import rasterize
 from langfield.raster.types import Gaussians
@@ -187,16 +189,19 @@ def _finish(folder: Path, work: _Work, capture: Capture, facts: dict[str, Any]) 
     features: list[FrameFeatures] = work.timed("embeddings", lambda: embed_frames(training, segments, settings, cache))
     codec = work.timed("codec", lambda: make_codec(features, settings, cache))
     views = [lift_view(found, frame.camera) for found, frame in zip(features, training, strict=True)]
-    lifted = work.timed("language", lambda: lift(work.gaussians, views, codec, settings.lift))
+    lifted, things = work.timed(
+        "language", lambda: lift_things(work.gaussians, views, codec, settings.lift, settings.instances)
+    )
     by_name = {f.name: found for f, found in zip(training, features, strict=True)}
     quality = _quality(facts["fits"], len(work.gaussians))
     provenance = provenance_of(capture, by_name, settings) | {"quality": quality}
     provenance["inputs"]["splats"] = facts["splats"]
-    field = Field(work.gaussians, lifted.codes, codec, provenance, lifted.reliability)
+    field = Field(work.gaussians, lifted.codes, codec, provenance, lifted.reliability, things)
     write_results(folder, field, capture, by_name)
     return {
         "quality": quality,
         "codec": codec.about(),
+        "features": feature_bytes(features),
         "training_views": [f.name for f in training],
         "held_out_views": [f.name for f in held_out],
         "notes": [*capture.notes, "splats trained elsewhere"],

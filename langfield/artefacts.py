@@ -8,6 +8,7 @@ import json
 import math
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,8 @@ MAX_INFLATION = 1032
 """Bytes that one byte of deflate can stand for, at most."""
 # What zipfile, zlib and numpy raise on damaged bytes.
 NPZ_ERRORS = (
-    OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error,
+    OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, SyntaxError, tokenize.TokenError,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 

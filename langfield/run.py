@@ -15,6 +15,7 @@ from typing import IO, Any
 import torch
 
 from langfield.artefacts import file_key, plain, read_json, write_json
+from langfield.capture.checks import number, side
 from langfield.capture.key import capture_key
 from langfield.capture.types import Camera, Capture, Distortion, Frame
 from langfield.embed import FrameFeatures
@@ -28,6 +29,7 @@ from langfield.suite.types import ImageEncoder, TextEncoder
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
+MAX_MANIFEST_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def find_run(path: Path) -> Path:
     if (path / MANIFEST).is_file():
         return path
     below = sorted(path.glob(f"**/{MANIFEST}"), key=lambda p: p.stat().st_mtime) if path.is_dir() else []
-    done = [p.parent for p in below if read_json(p).get("state") == "finished"]
+    done = [p.parent for p in below if _manifest(p).get("state") == "finished"]
     if not done:
         raise FormatError("no finished run here", path, "train one with: ns-train langsplat --data DIR")
     return done[-1]
@@ -92,12 +94,24 @@ def open_run(path: Path) -> Run:
         FormatError: it is not a run, is unfinished, or a file of it is damaged.
     """
     folder = find_run(path)
-    manifest = read_json(folder / MANIFEST)
+    manifest = _manifest(folder / MANIFEST)
     if manifest.get("version") != MANIFEST_VERSION:
-        raise FormatError(f"manifest version {manifest.get('version')} is not {MANIFEST_VERSION}", folder / MANIFEST)
+        found = str(manifest.get("version"))[:20]
+        raise FormatError(f"manifest version {found} is not {MANIFEST_VERSION}", folder / MANIFEST)
     if manifest.get("state") != "finished":
         raise FormatError("the run is not finished", folder, "run the same ns-train command again to go on")
+    names, settings = manifest.get("training_views"), manifest.get("settings")
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not listed or not isinstance(settings, dict) or not isinstance(settings.get("text_encoder"), str):
+        raise FormatError("manifest lacks training views or the text encoder", folder / MANIFEST, "train the run again")
     return Run(folder, manifest, load_field(folder), frames_from_json(read_json(folder / "capture.json"), folder))
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    found = read_json(path, MAX_MANIFEST_BYTES)
+    if not isinstance(found, dict):
+        raise FormatError("the manifest is no JSON object", path, "train the run again")
+    return found
 
 
 def write_results(folder: Path, field: Field, capture: Capture, features: dict[str, FrameFeatures]) -> None:
@@ -212,21 +226,35 @@ def frames_from_json(data: Any, where: Path) -> tuple[Frame, ...]:
         FormatError: a field is missing or of the wrong kind.
     """
     try:
-        return tuple(
-            Frame(f["name"], Path(f["path"]), _camera(f["camera"]), f["source"] and _camera(f["source"]))
-            for f in data["frames"]
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"capture.json lacks or garbles {error}", where) from error
+        return tuple(_frame(entry, where) for entry in data["frames"])
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
+        raise FormatError(f"capture.json lacks or garbles {str(error)[:100]}", where) from error
 
 
-def _camera(data: Any) -> Camera:
-    lens = data["distortion"]
+def _frame(data: Any, where: Path) -> Frame:
+    name, path = data["name"], data["path"]
+    if not isinstance(name, str) or not isinstance(path, str):
+        raise FormatError("a frame's name or path is no text", where)
+    return Frame(name, Path(path), _camera(data["camera"], where), data["source"] and _camera(data["source"], where))
+
+
+def _camera(data: Any, where: Path) -> Camera:
+    lens, time_s = data["distortion"], data["time_s"]
+    width, height = side(data["width"], "a frame's width", where), side(data["height"], "a frame's height", where)
+    distortion = None
+    if lens:
+        distortion = Distortion(str(lens["model"]), tuple(number(v, "a lens", where) for v in lens["coefficients"]))
     return Camera(
-        torch.tensor(data["K"], dtype=torch.float64).reshape(3, 3), int(data["width"]), int(data["height"]),
-        torch.tensor(data["T_world_camera"], dtype=torch.float64).reshape(4, 4),
-        Distortion(lens["model"], tuple(lens["coefficients"])) if lens else None, data["time_s"],
+        _matrix(data["K"], 3, where), width, height, _matrix(data["T_world_camera"], 4, where), distortion,
+        None if time_s is None else number(time_s, "a frame's time", where),
     )  # fmt: skip
+
+
+def _matrix(data: Any, side_: int, where: Path) -> torch.Tensor:
+    rows = [[number(value, "a camera", where) for value in row] for row in data]
+    if [len(row) for row in rows] != [side_] * side_:
+        raise FormatError(f"a camera's matrix is not {side_} by {side_}", where)
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 class RunLock:

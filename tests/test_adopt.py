@@ -49,6 +49,8 @@ def test_splats_and_their_capture_become_a_run_that_answers(scene: Path, tmp_pat
     assert all(map(torch.equal, run.field.gaussians.tensors(), tiny_gaussians()[0].tensors()))
     assert len(run.training_names) == len(run.frames) == 6
     assert all(run.features(frame) is not None for frame in run.frames)
+    assert run.field.instances is not None
+    assert len(run.field.instances) >= 3
     assert run.manifest["quality"]["psnr_training_db"] > 40
     scores = score_field(run.field, run.frames, read_labels(scene / "scene" / "label", run.frames), run.text_encoder())
     assert np.mean([s.hit for s in scores]) > 0.8
@@ -72,7 +74,7 @@ def test_a_broken_off_import_is_gone_on_with(scene: Path, tmp_path: Path, monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "lift", stop)
+        patch.setattr(module, "lift_things", stop)
         with pytest.raises(KeyboardInterrupt):
             adopt(scene / "splats.ply", scene / "scene", tmp_path, settings(scene))
     (begun,) = (tmp_path / "scene" / "import").iterdir()

@@ -25,6 +25,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "COLMAP readers": ("tests/capture/test_colmap.py",),
     "point readers": ("tests/capture/test_points.py",),
     "transforms.json reader": ("tests/capture/test_transforms.py",),
+    "files read back": ("tests/fuzz",),
     "kills": ("tests/plugin/test_kill.py",),
 }
 """Name to the tests that look at `tests.series.cases`."""

@@ -23,6 +23,9 @@ from langfield.raster.types import Gaussians
 
 MAX_META_BYTES = 4 * 2**20
 MAX_COUNT = 100_000_000
+SMALL = 2**16
+"""Gaussians, and pixels, that a file may have whatever its size; above, a Gaussian takes at least a byte (written by
+PlayCanvas' tools it takes fifteen or more), and a picture is not much larger than its Gaussians need."""
 MAX_NUMBER = 1e30
 """Every number stays finite as float32."""
 PALETTE_ROW = 64
@@ -56,6 +59,9 @@ def read_sog(path: Path) -> Gaussians:
     if not isinstance(meta, dict) or meta.get("version") != 2:
         raise FormatError("not a SOG file of version 2", path, "convert it to PLY")
     n = _whole(path, meta, "count", MAX_COUNT)
+    held = sum(picture.stat().st_size for picture in path.parent.glob("*.webp"))
+    if n > SMALL + held:
+        raise FormatError(f"{n} Gaussians cannot lie in pictures of {held} bytes", path, "copy the folder again")
     sh0, logits = _colours(path, meta, n)
     floats = (_means(path, meta, n), _quats(path, meta, n), _scales(path, meta, n), logits)
     sh = np.concatenate([sh0[:, None], _harmonics(path, meta, n)], axis=1)
@@ -93,7 +99,8 @@ def _pixels(path: Path, part: dict[str, Any], which: int, least: tuple[int, int]
     if not isinstance(name, str) or Path(name).name != name or "\\" in name or not name.endswith(".webp"):
         raise FormatError("a picture named in the SOG file must be a WebP file beside it", f"{path}: {name!r}"[:300])
     with opened(path.parent / name) as image:
-        if image.format != "WEBP" or image.width < least[0] or image.width * image.height < least[1]:
+        pixels = image.width * image.height
+        if image.format != "WEBP" or image.width < least[0] or not least[1] <= pixels <= 4 * least[1] + SMALL:
             size = f"{image.format} of {image.width}x{image.height} pixels"
             raise FormatError(f"{size} cannot hold what the SOG file says", path.parent / name)
         return np.asarray(image.convert("RGBA"))
