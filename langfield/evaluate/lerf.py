@@ -9,10 +9,12 @@ from pathlib import Path
 from langfield.capture.types import Frame
 from langfield.errors import FormatError
 from langfield.evaluate import sources
+from langfield.evaluate.answers import SEGMENTS, THINGS, score_segments, score_things
 from langfield.evaluate.labels import Labels, Query, read_labels
 from langfield.evaluate.lerf3d import score_selections, select_by_range
 from langfield.evaluate.losses import find_losses
 from langfield.evaluate.types import Features, Outcome, Scored, Subject
+from langfield.query.things import select_rows
 
 
 def score_2d(subject: Subject, folder: Path) -> Outcome:
@@ -55,11 +57,14 @@ def _score_2d(subject: Subject, labels: Labels) -> Outcome:
     scores: dict[str, Sequence[Scored]] = {
         "field": sources.score_field(subject.field, subject.frames, labels, subject.encoder)
     }
+    if subject.field.instances is not None:
+        scores[THINGS] = score_things(subject, _in_order(subject, labels))
     return _outcome(subject, labels, scores | _features(subject, labels))
 
 
 def _score_3d(subject: Subject, labels: Labels) -> Outcome:
-    return _outcome(subject, labels, {"field": score_selections(subject, _in_order(subject, labels), select_by_range)})
+    select = select_by_range if subject.field.instances is None else select_rows
+    return _outcome(subject, labels, {"field": score_selections(subject, _in_order(subject, labels), select)})
 
 
 def _outcome(subject: Subject, labels: Labels, scores: dict[str, Sequence[Scored]]) -> Outcome:
@@ -87,5 +92,6 @@ def _features(subject: Subject, labels: Labels) -> dict[str, Sequence[Scored]]:
 
     return {
         "2D features": sources.score_features(load, subject.frames, kept, subject.encoder),
+        SEGMENTS: score_segments(subject, kept.queries, load),
         "2D features, no mask = 0": sources.score_features(load, subject.frames, kept, subject.encoder, fill=0.0),
     }

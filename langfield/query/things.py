@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from langfield.capture.types import Camera
@@ -126,6 +126,11 @@ def _select_around_best(field: Field, scores: Float[Tensor, "L N"]) -> Selection
     level = int(tops.argmax())
     best = field.gaussians.means[int(scores[level].argmax())].detach().cpu().double().numpy()
     return select_gaussians(field.gaussians, scores[level], best, float(tops[level]))
+
+
+def select_rows(field: Field, phrases: Phrases) -> list[Int64[np.ndarray, " S"]]:
+    """Give the row numbers of `select`."""
+    return [selection.rows for selection in select(field, phrases)]
 
 
 def find_things(field: Field, phrases: Phrases) -> list[list[Thing]]:
@@ -264,10 +269,11 @@ def see(field: Field, selections: Sequence[Selection], camera: Camera) -> list[S
     screen = to_screen(field.gaussians, camera, RasterOptions(colour=False))
     drawn = splat_channels(screen, chosen.to(field.gaussians.means)).cpu()
     masks = (drawn[..., :-1] > 0.5 * drawn[..., -1:].clamp_min(0.5)).numpy()
-    return [_sight(masks[..., i]) for i in range(len(selections))]
+    return [sight_of(masks[..., i]) for i in range(len(selections))]
 
 
-def _sight(mask: Bool[np.ndarray, "H W"]) -> Sight:
+def sight_of(mask: Bool[np.ndarray, "H W"]) -> Sight:
+    """Give a mask with its box and inner point."""
     if not mask.any():
         return Sight(mask, None, None)
     y, x = innermost(mask)
