@@ -10,21 +10,23 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from langfield.artefacts import plain
-from langfield.commands.bench_options import INPUTS, RASTER, Inputs, RasterBench
+from langfield.commands.bench_options import FIELD, INPUTS, RASTER, FieldBench, Inputs, RasterBench
 from langfield.commands.output import print_json, print_text
 from langfield.errors import SettingsError
 
-Name = Literal["raster", "kernels", "gpu", "full", "masks", "labels", "bridge", "towers"]
+Name = Literal["raster", "field", "kernels", "gpu", "full", "masks", "labels", "bridge", "towers"]
 
 
 def bench(
     name: Annotated[Name, tyro.conf.Positional], json: bool = False,
     raster: tyro.conf.OmitArgPrefixes[RasterBench] = RASTER,
+    field: tyro.conf.OmitArgPrefixes[FieldBench] = FIELD,
     inputs: tyro.conf.OmitArgPrefixes[Inputs] = INPUTS,
 ) -> None:  # fmt: skip
     """Measure one part and print the numbers with the machine they come from.
 
     raster: compiled CPU rasterizer against its peers, on scenes, and along Gaussians and channels (about two minutes).
+    field: LangSplat's language stage and three of ours on labelled scenes, over seeds (about half an hour; resumable).
     kernels: what the CUDA kernels take of each GPU, by nvcc's report. gpu: everything that takes a GPU, into one report
     (a few minutes). full: every soak, fuzz and kill series at its stated size (an hour; from a checkout; resumable).
     masks: our mask generator against the stock one (about a minute a photo). labels: best mask per labelled thing.
@@ -34,12 +36,17 @@ def bench(
         name: what to measure.
         json: print as JSON.
         raster: what `raster` measures.
+        field: what `field` repeats.
         inputs: what the others measure on and write.
     """
-    if name in ("raster", "full"):
-        found = _raster(raster) if name == "raster" else _full(inputs.out)
+    if name == "raster":
+        found = _raster(raster)
+    elif name == "field":
+        found = _field(field, inputs, raster.picture)
+    elif name == "full":
+        found = _full(inputs.out or Path("full.json"))
     else:
-        found = BENCHES[name](inputs.scene, inputs.tables, inputs.photos)
+        found = BENCHES[name](_one(inputs.scene), inputs.tables, inputs.photos)
     data = {"bench": name, "cores": os.cpu_count(), "machine": platform.processor() or platform.machine(), **found}
     if json:
         print_json({key: value for key, value in data.items() if key != "table"})
@@ -51,6 +58,23 @@ def _need(path: Path | None, option: str) -> Path:
     if path is None:
         raise SettingsError("this bench needs a folder", option, f"give one: {option} DIR")
     return path
+
+
+def _one(scenes: tuple[Path, ...]) -> Path | None:
+    if len(scenes) > 1:
+        raise SettingsError("this bench takes one scene", f"--scene with {len(scenes)}", "name one")
+    return scenes[0] if scenes else None
+
+
+def _field(what: FieldBench, inputs: Inputs, picture: Path | None) -> dict[str, Any]:
+    from langfield.commands.bench_field import bench_field
+    from langfield.commands.field_bench.picture import draw_field
+    from langfield.settings import RunSettings
+
+    found = bench_field(inputs.scene, what, inputs.out, RunSettings())
+    if picture is not None:
+        draw_field(found, picture)
+    return found
 
 
 def _raster(what: RasterBench) -> dict[str, Any]:

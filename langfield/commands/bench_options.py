@@ -17,21 +17,34 @@ class RasterBench:
     quick: bool = False
     """Fewer sizes and repeats."""
     picture: Path | None = None
-    """Draw the curves into this PNG."""
+    """Draw the curves into this PNG; of `field`, its values."""
+
+
+@dataclass(frozen=True)
+class FieldBench:
+    """What `bench field` repeats."""
+
+    seeds: int = 3
+    """How often all that is random is drawn anew."""
+    max_views: tuple[int, ...] = ()
+    """Views to use of each scene, in the order of --scene; all where none is named."""
+    retime: bool = False
+    """Measure times again, with scores kept: for a machine that was busy."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the other benches measure on and write."""
+    """What several benches measure on and write."""
 
-    scene: Path | None = None
-    """A capture with images/ and, for labels and bridge, label/."""
+    scene: tuple[Path, ...] = ()
+    """A capture with images/ and, for labels, bridge and field, label/; `field` takes several."""
     tables: Path | None = None
     """Text tables the bridge was trained from."""
     photos: int = 3
     """How many photos `masks` compares."""
-    out: Path = Path("full.json")
-    """Where `full` writes what it finds, after each part; run again, it goes on from there."""
+    out: Path | None = None
+    """Where `full` (full.json by default) and `field` write what they find, after each part; run again, they go on
+    from there."""
 
 
-RASTER, INPUTS = RasterBench(), Inputs()
+RASTER, FIELD, INPUTS = RasterBench(), FieldBench(), Inputs()

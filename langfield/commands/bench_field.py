@@ -1,0 +1,126 @@
+"""`langfield bench field`: language fields made in four ways of the same Gaussians and 2D features, over seeds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import langfield
+from langfield.artefacts import content_key, read_json, write_bytes, write_json
+from langfield.commands.bench_options import FieldBench
+from langfield.commands.field_bench import rows
+from langfield.commands.field_bench.bars import check
+from langfield.commands.field_bench.scene import Geometry, Scene, open_scene, train_geometry
+from langfield.commands.field_bench.score import RULES, score_row, time_queries
+from langfield.commands.field_bench.show import NOTES, as_markdown, as_text
+from langfield.commands.field_bench.table import Cell, summarise
+from langfield.errors import SettingsError
+from langfield.interchange import feature_bytes
+from langfield.progress import say
+from langfield.settings import RunSettings
+
+ROOMS = ("codec", "raster", "field", "query", "evaluate", "commands/field_bench")
+"""Whose sources decide what is found."""
+
+
+def bench_field(scenes: Sequence[Path], what: FieldBench, out: Path | None, settings: RunSettings) -> dict[str, Any]:
+    """Make, score and time every row of every seed, and hold the codebook against what is claimed of it.
+
+    What is finished is kept in the cache, cell by cell: run again, it goes on where it stopped. Where sources have
+    changed since, scores and times are made again, and trained geometry and the baseline's fit are not.
+
+    Args:
+        scenes: captures with a folder label/.
+        what: seeds, views, whether to measure times again.
+        out: JSON file; a table of the same name ending in .md is written beside it. None writes nothing.
+        settings: of the stages before the language stage.
+
+    Raises:
+        SettingsError: there is no scene, or an option is out of range.
+        FormatError: a capture or its labels cannot be read.
+    """
+    if not scenes or what.seeds < 1 or len(what.max_views) > len(scenes):
+        raise SettingsError(
+            "bench field needs scenes, a seed or more, and --max-views for no more scenes than there are",
+            f"{len(scenes)} scenes, {what.seeds} seeds, {len(what.max_views)} --max-views",
+            "give --scene DIR [DIR ...]",
+        )  # fmt: skip
+    found: dict[str, Any] = {"seeds": what.seeds, "notes": NOTES, "scenes": {}}
+    views = [*what.max_views, *[None] * len(scenes)]
+    for data, most in zip(scenes, views, strict=False):
+        scene = open_scene(data, replace(settings, max_views=most))
+        found["scenes"][scene.name] = _of_scene(scene, what)
+        if out is not None:
+            write_json(out, found)
+            write_bytes(out.with_suffix(".md"), as_markdown(found).encode())
+    return {**found, "table": as_text(found)}
+
+
+def _of_scene(scene: Scene, what: FieldBench) -> dict[str, Any]:
+    cells: dict[str, list[Cell]] = {name: [] for name in rows.ROWS}
+    about = []
+    for seed in range(what.seeds):
+        geometry = train_geometry(scene, seed)
+        about.append(geometry.about)
+        for name in rows.ROWS:
+            say(f"{scene.name}, seed {seed}: {name}")
+            cells[name].append(_Bench(scene, geometry, name, seed).cell(what.retime))
+    return {
+        "views": len(scene.training), "queries": len(scene.labels.queries),
+        "names": len({q.text for q in scene.labels.queries}), "notes": scene.labels.notes, "geometry": about,
+        "feature_bytes": feature_bytes(scene.features),
+        "rows": {name: summarise(cells[name]) for name in cells},
+        "made": {name: [cell["made"] for cell in cells[name]] for name in cells},
+        "load": [cell["load"] for name in cells for cell in cells[name]],
+        "claims": check(cells, RULES),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """One row and seed."""
+
+    scene: Scene
+    geometry: Geometry
+    row: str
+    seed: int
+
+    def cell(self, retime: bool) -> Cell:
+        """Give scores and times, from the cache where they are there."""
+        scores, times = self._path("scores"), self._path("times")
+        if not self.scene.cache.has("bench", scores):
+            field = self._made.field
+            parts = {"made": self._made.about, "bytes": rows.bytes_per_gaussian(field)}
+            write_json(scores, {**score_row(self.scene, field), **parts})
+        if retime or not self.scene.cache.has("bench", times):
+            load = os.getloadavg()[0]
+            steps = int(self._made.about.get("steps", 0))
+            parts = {"queries": time_queries(self.scene, self._made.field), "load": load}
+            taken = rows.time_row(self.row, self.scene, self.geometry, self.seed, steps)
+            write_json(times, {**parts, "times": taken})
+        return {**read_json(scores), **read_json(times)}
+
+    @cached_property
+    def _made(self) -> rows.Made:
+        return rows.make(self.row, self.scene, self.geometry, self.seed)
+
+    def _path(self, part: str) -> Path:
+        key = content_key("field bench", part, _sources(), self.scene.key, self.geometry.key, self.row, self.seed)
+        return self.scene.cache.path("bench", key, ".json")
+
+
+def _sources() -> str:
+    """Hash what decides the scores."""
+    root = Path(langfield.__file__).parent
+    files = sorted(path for room in ROOMS for path in (root / room).rglob("*.py"))
+    return hashlib.sha256(b"".join(_named(root, files))).hexdigest()
+
+
+def _named(root: Path, files: Sequence[Path]) -> Iterator[bytes]:
+    for path in files:
+        yield str(path.relative_to(root)).encode() + path.read_bytes()

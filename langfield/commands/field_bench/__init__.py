@@ -1,0 +1,1 @@
+"""What `langfield bench field` measures: the parts behind its table."""
