@@ -100,7 +100,7 @@ class Calibrator:
     """
 
     def __init__(self, field: Field, vocabulary: Vocabulary) -> None:
-        self._places, self._vocabulary = places_of(field), vocabulary
+        self._places, self._things, self._vocabulary = places_of(field), _things_of(field), vocabulary
         self._cosines = vocabulary.vectors @ self._places.vectors.T  # V U
         self._text = norm_of_names(self._cosines)
         self._image: Norm | None = None
@@ -122,7 +122,7 @@ class Calibrator:
     def _norm(self, phrases: Phrases) -> Norm:
         if phrases.space == "text":
             return self._text
-        self._image = self._image or norm_of_sights(self._places)
+        self._image = self._image or norm_of_sights(self._places, self._things or self._places)
         return self._image
 
     def _judge(self, phrases: Phrases, row: int, score: float, place: int) -> Judgement:
@@ -181,17 +181,34 @@ def norm_of_names(cosines: Float[Tensor, "V U"]) -> Norm:
     return Norm(mean, spread, *_lower_half(((cosines - mean) / spread).amax(dim=1)))
 
 
-def norm_of_sights(places: Places) -> Norm:
-    """Give how alike different things of the scene look: what a picture of something else reaches."""
-    step = max(1, -(-len(places.vectors) // MOST_PLACES))
-    cosines = deviations(places.vectors[::step], places.average) @ places.vectors.T
-    if min(cosines.shape) < 2:
-        return Norm(cosines.new_zeros(cosines.shape[1]), cosines.new_ones(cosines.shape[1]), 0.0, LEAST_SPREAD)
-    mean, spread = cosines.mean(dim=0), cosines.std(dim=0).clamp_min(LEAST_SPREAD)
+def norm_of_sights(places: Places, things: Places) -> Norm:
+    """Give how alike different things look, apart from the scene's average: what a picture of something else reaches.
+
+    Args:
+        places: where questions are measured.
+        things: what stands for pictures of something else, wherever it is not itself nearby.
+    """
+    average = places.average
+    apart = (places.vectors - (places.vectors @ average)[:, None] * average).norm(dim=1).clamp_min(LEAST_SPREAD)
+    zero = torch.zeros_like(apart)
+    if min(len(things.vectors), len(apart)) < 2:
+        return Norm(zero, apart, 0.0, LEAST_SPREAD)
+    step = max(1, -(-len(things.vectors) // MOST_PLACES))
+    cosines = deviations(things.vectors[::step], average) @ places.vectors.T / apart
     low, high = places.centres.quantile(torch.tensor([0.05, 0.95]), dim=0)
-    remote = torch.cdist(places.centres[::step], places.centres) > REMOTE * (high - low).norm()
-    best = torch.where(remote, (cosines - mean) / spread, -math.inf).amax(dim=1)
-    return Norm(mean, spread, *_lower_half(best[best.isfinite()]))
+    remote = torch.cdist(things.centres[::step], places.centres) > REMOTE * (high - low).norm()
+    best = torch.where(remote, cosines, -math.inf).amax(dim=1)
+    return Norm(zero, apart, *_lower_half(best[best.isfinite()]))
+
+
+def _things_of(field: Field) -> Places | None:
+    """Give the instances of a field; None where it has none."""
+    found = field.instances
+    if found is None or len(found) < 2:
+        return None
+    means = field.gaussians.means.detach().float().cpu()[found.rows.long()]
+    centres = torch.zeros(len(found), 3).index_add_(0, found.owner, means) / found.sizes.clamp_min(1)[:, None]
+    return Places(normalize(found.vectors.float(), dim=-1), centres)
 
 
 def _lower_half(best: Float[Tensor, " V"]) -> tuple[float, float]:
