@@ -30,6 +30,8 @@ from langfield.suite.types import ImageEncoder, TextEncoder
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
 MAX_MANIFEST_BYTES = 2**24
+SNAPSHOT = "snapshot"
+"""Folder inside a run that still trains: its state at the last checkpoint, for whoever looks at it meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def find_run(path: Path) -> Path:
     if (path / MANIFEST).is_file():
         return path
     below = sorted(path.glob(f"**/{MANIFEST}"), key=lambda p: p.stat().st_mtime) if path.is_dir() else []
+    # What the viewer saves inside a run (edited scenes, snapshots) is opened by its own name only.
+    below = [p for p in below if not any((folder / MANIFEST).is_file() for folder in p.parent.parents)]
     done = [p.parent for p in below if _manifest(p).get("state") == "finished"]
     if not done:
         raise FormatError("no finished run here", path, "train one with: ns-train langsplat --data DIR")
@@ -122,6 +126,24 @@ def write_results(folder: Path, field: Field, capture: Capture, features: dict[s
     for name, found in features.items():
         for source in (found.segments, found.embeddings):
             _link(source, folder / "segments" / (name + source.suffix))
+
+
+def write_snapshot(folder: Path, field: Field, capture: Capture, head: ManifestHead, training: Sequence[str]) -> None:
+    """Write the state of a run that still trains as a run to look at; the manifest comes last.
+
+    Args:
+        folder: RUN/snapshot.
+        field: as it is now, with its codec only where it has codes.
+        capture: the views.
+        head: of the run's manifest.
+        training: names of the training views.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
+    save_field(folder, field)
+    write_json(folder / "capture.json", frames_to_json(capture))
+    write_manifest(folder, head, "finished", {}, {"training_views": list(training)})
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.metadata import version
+from itertools import count
 
 import numpy as np
 import viser
@@ -32,6 +35,7 @@ from langfield.viewer.places import Ground
 from langfield.viewer.splats import SplatScene
 from langfield.viewer.traffic import Traffic
 
+LOOK_EVERY_S = 2.0
 MINIMUM_VISER = (1, 0, 25)
 """Older ones answer `GET /../..` with any file of the machine."""
 
@@ -65,6 +69,7 @@ class ViewerApp:
         self.gate = Gate(is_loopback(settings.host), settings.limits)
         self.traffic = Traffic()
         self.newest = Newest()
+        self._numbers = count(1)
 
     @property
     def desk(self) -> Desk:
@@ -107,8 +112,8 @@ class ViewerApp:
         ground = Ground(self._run.field.gaussians, self._run.frames)
         self._look(server, ground)
         run, spec = self._run, self._settings.text_encoder
-        encoders = Encoders(lambda: run.text_encoder(spec), lambda: image_encoder(run))
-        self._desk = Desk(self._run, Asker(self._run.field, ground, encoders), self.scene)
+        self._encoders = Encoders(cache(lambda: run.text_encoder(spec)), cache(lambda: image_encoder(run)))
+        self._desk = Desk(self._run, Asker(self._run.field, ground, self._encoders), self.scene)
         self.panels = Panels(self._desk, server, self.newest)
         self._desk.refresh()
 
@@ -123,6 +128,17 @@ class ViewerApp:
         else:
             distance = cameras.distance_seen(frame.camera, run.field.gaussians)
             cameras.set_initial(server, cameras.view_pose(frame.camera, up, distance))
+
+    def adopt(self, run: Run) -> None:
+        """Show another state of the run, such as a later snapshot; its questions are asked again."""
+        old, self.scene = self.scene, SplatScene(self._started(), run.field.gaussians, f"/splats_{next(self._numbers)}")
+        self.desk.adopt(run, Asker(run.field, Ground(run.field.gaussians, run.frames), self._encoders), self.scene)
+        old.remove()
+
+    def _started(self) -> GuardedServer:
+        if self._server is None:
+            raise LangfieldError("the viewer is not running", remedy="call start() first")
+        return self._server
 
     def ask(self, text: str) -> None:
         """Ask as the text box does; what comes of it, errors too, stands on the page."""
@@ -166,13 +182,19 @@ def image_encoder(run: Run) -> ImageEncoder:
     return make(run.manifest["settings"]["image_encoder"])
 
 
-def serve(run: Run, settings: ViewerSettings, share_minutes: float | None = None) -> None:
+def serve(
+    run: Run,
+    settings: ViewerSettings,
+    share_minutes: float | None = None,
+    newer: Callable[[], Run | None] | None = None,
+) -> None:
     """Serve a run until interrupted, saying where it can be opened.
 
     Args:
         run: what to show.
         settings: how.
         share_minutes: also print a link that only allows to look around, for so long.
+        newer: asked every two seconds for a newer state of the run.
 
     Raises:
         EnvironmentProblem: viser is too old to be safe, or the address cannot be listened on.
@@ -185,7 +207,11 @@ def serve(run: Run, settings: ViewerSettings, share_minutes: float | None = None
         if share_minutes is not None:
             key = app.gate.issue("reader", share_minutes)
             say(f"to look around only, for {share_minutes:g} minutes: {app.link(key)}")
-        threading.Event().wait()
+        while True:
+            time.sleep(LOOK_EVERY_S)
+            later = newer() if newer is not None else None
+            if later is not None:
+                app.desk.guarded(partial(app.adopt, later))
     finally:
         app.stop()
 

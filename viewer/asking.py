@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from langfield.query.similarity import Similarity
 from langfield.query.vocabulary import encode_vocabulary
 from langfield.suite.types import ImageEncoder, TextEncoder
 from langfield.viewer.decoded import DecodedCodes
-from langfield.viewer.places import Ground, Place
+from langfield.viewer.places import LEAST_ABOVE, Ground, Place
 from langfield.viewer.rows import Rows, frozen
 from langfield.viewer.session import Query, Thing
 
@@ -135,7 +135,8 @@ class Asker:
     def _answer(self, name: str, phrases: Phrases) -> Found:
         scores = self._ready().relevancy(phrases)[0].numpy()
         scores.setflags(write=False)
-        image = str(self.field.provenance.get("image_encoder", "unknown"))
+        image = self.field.provenance.get("image_encoder", "unknown")
+        image = str(image.get("name", "unknown") if isinstance(image, dict) else image)
         words = phrases.encoder.get("name", "unknown")
         about = f"{image} (pictures), {words} (question); against: {', '.join(phrases.negatives)}"
         places = tuple(self.ground.place(level) for level in scores)
@@ -155,10 +156,13 @@ class Asker:
         return Thing(place.score, threshold, frozen(rows), self.ground.middle(rows))
 
     def query(self, found: Found) -> Query:
-        """Give an answer as it stands on the page."""
+        """Give an answer as it stands on the page; what is not in the scene lights nothing up."""
         things = {found.level: self.thing(found.places[found.level], found.scores[found.level])}
         view = self.ground.best_view(things[found.level].rows)
         judged = found.judged
+        if judged.verdict == "not in this scene":
+            nothing = min(1.0, float(found.scores.max()) + LEAST_ABOVE)
+            things = {found.level: replace(things[found.level], threshold=nothing)}
         told = f"{judged.verdict[0].upper()}{judged.verdict[1:]}: {judged.note}."
         return Query(
             found.text, found.scores, things, found.level, found.about, told, judged.score, view=view and view.name

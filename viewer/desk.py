@@ -53,6 +53,22 @@ class Desk:
             say(f"left out: {problem}")
         self.history = History(Document(len(self.ground.means), named=named))
 
+    def adopt(self, run: Run, asker: Asker, scene: SplatScene) -> None:
+        """Go on with a later state of the run: its questions are asked again, selections and edits begin anew."""
+        asked = [q.text for q in self.document.queries if not q.about.startswith("a picture")]
+        with self.lock:
+            self.run, self.asker, self.ground = run, asker, asker.ground
+            self._scene, self._painter = scene, Painter(run.field, scene.rgb)
+            self.key = keep.scene_key(run.field.gaussians)
+            self.history = History(Document(len(self.ground.means)))
+            if self.mode in ("language", "instances"):
+                self.mode = "RGB"
+            self.refresh()
+        beside, self.beside = self.beside, True
+        for text in asked if run.field.codes is not None else ():
+            self.guarded(lambda text=text: self.ask(text))
+        self.beside = beside
+
     @property
     def document(self) -> Document:
         """What stands on the page now."""

@@ -69,9 +69,10 @@ class SplatScene:
     Args:
         server: where they are shown.
         gaussians: the field's.
+        name: of the node that holds them.
     """
 
-    def __init__(self, server: viser.ViserServer, gaussians: Gaussians) -> None:
+    def __init__(self, server: viser.ViserServer, gaussians: Gaussians, name: str = "/splats") -> None:
         g = gaussians.detach()
         scales = g.log_scales.float().cpu().exp()
         unit = unit_for_half_precision(scales)
@@ -89,7 +90,7 @@ class SplatScene:
         spread = covariances(g.quats.float().cpu(), scales / unit).numpy()
         self._handles = [
             server.scene.add_gaussian_splats(
-                f"/splats/{i}", centers=self._means[piece], covariances=spread[piece], rgbs=self.rgb[piece],
+                f"{name}/{i}", centers=self._means[piece], covariances=spread[piece], rgbs=self.rgb[piece],
                 opacities=self._opacity[piece, None], scale=unit,
             )
             for i, piece in enumerate(self._pieces)

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from langfield.artefacts import plain
-from langfield.commands.bench_options import FIELD, INPUTS, RASTER, FieldBench, Inputs, RasterBench
+from langfield.commands.bench_options import FIELD, INPUTS, RASTER, VIEWER, FieldBench, Inputs, RasterBench, ViewerBench
 from langfield.commands.output import print_json, print_text
 from langfield.errors import SettingsError
 
-Name = Literal["raster", "field", "kernels", "gpu", "full", "masks", "labels", "bridge", "towers"]
+Name = Literal["raster", "field", "kernels", "gpu", "full", "masks", "labels", "bridge", "towers", "viewer"]
 
 
 def bench(
@@ -22,6 +22,7 @@ def bench(
     raster: tyro.conf.OmitArgPrefixes[RasterBench] = RASTER,
     field: tyro.conf.OmitArgPrefixes[FieldBench] = FIELD,
     inputs: tyro.conf.OmitArgPrefixes[Inputs] = INPUTS,
+    viewer: tyro.conf.OmitArgPrefixes[ViewerBench] = VIEWER,
 ) -> None:  # fmt: skip
     """Measure one part and print the numbers with the machine they come from.
 
@@ -31,6 +32,7 @@ def bench(
     (a few minutes). full: every soak, fuzz and kill series at its stated size (an hour; from a checkout; resumable).
     masks: our mask generator against the stock one (about a minute a photo). labels: best mask per labelled thing.
     bridge: held-out names, and name to crop with --scene. towers: milliseconds a crop of each image encoder.
+    viewer: a question on the page, from its arrival to the last byte sent, and the bytes (a minute).
 
     Args:
         name: what to measure.
@@ -38,6 +40,7 @@ def bench(
         raster: what `raster` measures.
         field: what `field` repeats.
         inputs: what the others measure on and write.
+        viewer: what `viewer` measures.
     """
     if name == "raster":
         found = _raster(raster)
@@ -45,6 +48,8 @@ def bench(
         found = _field(field, inputs, raster.picture)
     elif name == "full":
         found = _full(inputs.out or Path("full.json"))
+    elif name == "viewer":
+        found = _viewer(viewer)
     else:
         found = BENCHES[name](_one(inputs.scene), inputs.tables, inputs.photos)
     data = {"bench": name, "cores": os.cpu_count(), "machine": platform.processor() or platform.machine(), **found}
@@ -81,6 +86,12 @@ def _raster(what: RasterBench) -> dict[str, Any]:
     from langfield.commands.bench_raster import bench_raster
 
     return bench_raster(what)
+
+
+def _viewer(what: ViewerBench) -> dict[str, Any]:
+    from langfield.viewer.measure import measure_viewer
+
+    return measure_viewer(what.gaussians, what.questions, what.pages)
 
 
 def _full(out: Path) -> dict[str, Any]:

@@ -47,4 +47,15 @@ class Inputs:
     from there."""
 
 
-RASTER, FIELD, INPUTS = RasterBench(), FieldBench(), Inputs()
+@dataclass(frozen=True)
+class ViewerBench:
+    """What `bench viewer` measures."""
+
+    gaussians: int = 200_000
+    """Gaussians of the made-up scene."""
+    questions: int = 60
+    pages: int = 1
+    """Open pages; each gets every change."""
+
+
+RASTER, FIELD, INPUTS, VIEWER = RasterBench(), FieldBench(), Inputs(), ViewerBench()

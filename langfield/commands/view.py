@@ -18,13 +18,15 @@ def view(
     """Open a field in the browser: type words, see where they are.
 
     Args:
-        run: a run's folder, its config.yml, or a folder with runs below it.
+        run: a run's folder, its config.yml, a folder with runs below it, or Gaussians alone (a .ply). A run that still
+            trains is shown as far as it is, and followed.
         host: address to listen on; any but this machine's own needs --allow-network.
         port: port to listen on; the next free one where it is in use.
         allow_network: let others on the network reach the page.
         share_minutes: also print a link for others that only allows to look around, for so long.
     """
-    from langfield.run import open_run
     from langfield.viewer.app import ViewerSettings, serve
+    from langfield.viewer.watching import Snapshots, is_training, open_anything
 
-    serve(open_run(run), ViewerSettings(host, port, allow_network=allow_network), share_minutes)
+    watch = Snapshots(run).newer if is_training(run) else None
+    serve(open_anything(run), ViewerSettings(host, port, allow_network=allow_network), share_minutes, watch)

@@ -19,7 +19,7 @@ from langfield.fit import FieldFit, geometry_path, language_view, lift_view, loa
 from langfield.interchange import feature_bytes
 from langfield.plugin.datamanager import LangsplatDataManager
 from langfield.plugin.model import LangsplatModel
-from langfield.run import provenance_of, write_results
+from langfield.run import ManifestHead, provenance_of, write_results, write_snapshot
 from langfield.settings import RunSettings
 from langfield.stages import make_codec, segment_frames
 
@@ -111,6 +111,12 @@ class LangsplatPipeline(VanillaPipeline):
         if step == colour_steps - 1:
             save_state(self.geometry, self.fit.photometric.state())
         return metrics
+
+    def snapshot(self, folder: Path, head: ManifestHead) -> None:
+        """Leave what there is so far where the viewer finds it."""
+        parser, fit = self._parser, self.fit
+        field = fit.field(self.codec if fit.codes is not None else None, {"image_encoder": head.settings.image_encoder})
+        write_snapshot(folder, field, parser.capture, head, [f.name for f in parser.training])
 
     def finish(self, folder: Path) -> dict[str, Any]:
         """Write the field and all a query needs into the run; gives what the manifest says about it."""

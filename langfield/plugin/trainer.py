@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,11 +14,11 @@ from nerfstudio.engine.trainer import Trainer, TrainerConfig
 
 from langfield.artefacts import atomic_path, content_key
 from langfield.capture import read_capture
-from langfield.errors import LangfieldError
+from langfield.errors import LangfieldError, StorageError
 from langfield.plugin.bar import StepBar
 from langfield.plugin.pipeline import LangsplatPipeline
 from langfield.progress import say
-from langfield.run import ManifestHead, RunLock, unfinished_runs, write_manifest
+from langfield.run import SNAPSHOT, ManifestHead, RunLock, unfinished_runs, write_manifest
 from langfield.settings import RunSettings
 from langfield.stages import needed_weights
 from langfield.weights import require
@@ -152,6 +153,18 @@ class LangsplatTrainer(Trainer):
         for old in self.checkpoint_dir.glob("*.ckpt"):
             if old != target and self.config.save_only_latest_checkpoint:
                 old.unlink()
+        self._leave_snapshot()
+
+    def _leave_snapshot(self) -> None:
+        """Let the viewer see how far the run is; where that fails training goes on."""
+        try:
+            self.pipeline.snapshot(self.base_dir / SNAPSHOT, self._head())
+        except StorageError as error:
+            say(f"no snapshot for the viewer: {error}")
+
+    def _head(self) -> ManifestHead:
+        data = Path(self.config.data or self.config.pipeline.datamanager.data or ".")
+        return ManifestHead(self.run_key, self.config.settings(), data)
 
     def _after_train(self) -> None:
         """Write the field and the manifest, say what came out, and how to look at it."""
@@ -161,15 +174,14 @@ class LangsplatTrainer(Trainer):
         self.bar.__exit__(None, None, None)
         about = self.pipeline.finish(self.base_dir)
         self._write_manifest("finished", about)
+        shutil.rmtree(self.base_dir / SNAPSHOT, ignore_errors=True)
         self._say_results(about)
         if not self.config.viewer.quit_on_train_completion:
             self._train_complete_viewer()
 
     def _write_manifest(self, state: str, about: dict[str, Any]) -> None:
         pipeline = getattr(self, "pipeline", None)
-        data = Path(self.config.data or self.config.pipeline.datamanager.data or ".")
-        head = ManifestHead(self.run_key, self.config.settings(), data)
-        write_manifest(self.base_dir, head, state, pipeline.seconds if pipeline else {}, about)
+        write_manifest(self.base_dir, self._head(), state, pipeline.seconds if pipeline else {}, about)
 
     def _say_results(self, about: dict[str, Any]) -> None:
         quality, seconds = about["quality"], self.pipeline.seconds

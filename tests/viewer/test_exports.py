@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from langfield.artefacts import write_json
 from langfield.errors import LangfieldError
-from langfield.run import open_run
+from langfield.run import find_run, open_run
 from langfield.viewer import session
 from langfield.viewer.boxes import axis_box, upright_box
 from langfield.viewer.cameras import in_camera
@@ -120,9 +120,10 @@ def test_an_upright_box_is_found_again_however_it_is_turned(turn: float):
 
 
 def test_an_edited_scene_is_a_run_of_its_own(tmp_path: Path):
-    run = made_up_run(path=tmp_path)
+    home = tmp_path / "runs" / "one"
+    run = made_up_run(path=home)
     run = dataclasses.replace(run, manifest={**run.manifest, "version": 1, "state": "finished"})
-    write_json(tmp_path / "manifest.json", run.manifest)
+    write_json(home / "manifest.json", run.manifest)
     document = session.select(Document(len(GAUSSIANS)), BALL)
     document = session.move(session.tint(document, (255, 0, 0)), (0.0, 0.0, 1.0))
     document = session.edit(session.select(document, frozen(np.flatnonzero(KIND.numpy() == 2))), "delete")
@@ -138,7 +139,7 @@ def test_an_edited_scene_is_a_run_of_its_own(tmp_path: Path):
     assert run.field.codes is not None
     torch.testing.assert_close(opened.field.codes[:, left == 1], run.field.codes[:, KIND == 1])
     assert {f.name for f in opened.frames} == {f.name for f in run.frames}
-    assert open_run(tmp_path / "scenes").path == folder
+    assert find_run(tmp_path).resolve() == home.resolve()  # the run itself, not what was saved inside it later
     everything = session.edit(session.select(Document(len(GAUSSIANS)), frozen(range(len(GAUSSIANS)))), "hide").edits
     with pytest.raises(LangfieldError, match="nothing would be left"):
         save_scene(run, everything, "nothing")

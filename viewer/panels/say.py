@@ -39,7 +39,7 @@ def answers_html(queries: tuple[Query, ...], active: int) -> str:
             ("Position", f"{place_of(query.thing.position)} world units"),
             ("Gaussians", f"{len(query.lit)} at or above the threshold; {len(query.thing.rows)} make up the thing"),
             ("Best view", query.view or "none has it in sight"),
-            *((("Encoders", query.about),) if i == active else ()),
+            *((("Asked", query.about),) if i == active else ()),
         )
         lines = "".join(f"<div><b>{escape(k)}</b> {escape(v)}</div>" for k, v in facts)
         head = f"<div>{chip if len(queries) > 1 else ''}<b>“{escape(query.text)}”</b>: {escape(query.verdict)}</div>"
