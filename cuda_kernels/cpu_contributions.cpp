@@ -1,4 +1,4 @@
-// Questions to one view beside its picture: which Gaussians make a pixel, and what codes or scores blend to. Each is a
+// Questions to one view beside its picture: which Gaussians make a pixel, and what codes blend to. Each is a
 // visitor of the walk in cpu_visit.h. Every sum is taken in an order that the number of threads does not change.
 #include <algorithm>
 #include <cstdint>
@@ -39,23 +39,6 @@ struct Top {
     int j = k - 1;
     for (; j > 0 && weight[q][j - 1] < w; j--) weight[q][j] = weight[q][j - 1], id[q][j] = id[q][j - 1];
     weight[q][j] = w, id[q][j] = now;
-  }
-};
-
-// ---- Channels without colour and depth, four at a time.
-
-struct Channels {
-  static constexpr int MOST = 64;
-  const float* values;
-  int64_t C;
-  int c0, many, groups;
-  float f[MOST];
-  F8 sum[MOST][BLOCKS];
-  void enter(int, int32_t i) { std::memcpy(f, values + i * C + c0, many * sizeof(float)); }
-  void leave(int) {}
-  void at(int p, F8 w, F8) {
-    for (int c = 0; c < 4 * groups; c += 4)
-      for (int j = 0; j < 4; j++) sum[c + j][p] += w * all(f[c + j]);
   }
 };
 
@@ -137,29 +120,6 @@ void lf_top(const float* packed, const int32_t* tile_start, const int32_t* entry
         std::copy(top->weight[p], top->weight[p] + k, weights + at * k);
       }
     }
-  });
-}
-
-// channels: [n, C]; out: [H, W, C].
-void lf_splat_channels(const float* packed, const float* channels, int64_t C, const int32_t* tile_start,
-                       const int32_t* entry_gaussian, int64_t width, int64_t height, int64_t smooth, int64_t threads,
-                       float* out) {
-  const Walk w = walk_of(packed, tile_start, entry_gaussian, width, height, smooth);
-  share(threads, w.tiles, [&](const auto& take) {
-    const std::unique_ptr<Channels> sums(new Channels{});
-    sums->values = channels, sums->C = C;
-    for (int64_t tile = take(); tile >= 0; tile = take())
-      for (int64_t c0 = 0; c0 < C; c0 += Channels::MOST) {
-        sums->c0 = int(c0), sums->many = int(std::min<int64_t>(Channels::MOST, C - c0));
-        sums->groups = (sums->many + 3) / 4;
-        std::memset(sums->f, 0, sizeof sums->f), std::memset(sums->sum, 0, 4 * sums->groups * sizeof sums->sum[0]);
-        walk_tile(w, int(tile), *sums);
-        for (int p = 0; p < PIXELS; p++) {
-          const int64_t at = place(w, int(tile), p);
-          if (at < 0) continue;
-          for (int c = 0; c < sums->many; c++) out[at * C + c0 + c] = sums->sum[c][p / LANES][p % LANES];
-        }
-      }
   });
 }
 

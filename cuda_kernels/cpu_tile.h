@@ -66,7 +66,7 @@ struct View {
 inline int chunks_of(int64_t C) { return C > CHUNK ? int((C + CHUNK - 1) / CHUNK) : 1; }
 
 inline View chunk_of(View v, int chunk) {
-  v.base = chunk == 0;
+  v.base = v.base && chunk == 0;
   v.c0 = int(std::min<int64_t>(int64_t(chunk) * CHUNK, v.C)), v.c1 = int(std::min<int64_t>(v.c0 + CHUNK, v.C));
   return v;
 }

@@ -10,16 +10,28 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int16
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
 from langfield.capture.types import Camera
 from langfield.codec import Codebook
-from langfield.codec.words import unpack_words
 from langfield.field.types import Field
 from langfield.query.relevancy import TEMPERATURE, Phrases, relevancy_from
-from langfield.raster import RasterOptions, View, rasterize, splat_channels, to_screen
+from langfield.raster import (
+    RasterOptions,
+    View,
+    blend_kept_against,
+    blend_kept_relevancy,
+    keep_weights,
+    rasterize,
+    splat_channels,
+    to_screen,
+    word_relevancy,
+    word_scales,
+    word_scores,
+)
+from langfield.raster.kept import MOST_BYTES
+from langfield.raster.threads import kernels_only
 
 ROWS_AT_ONCE = 2**16
 LEAST_SEEN = 0.3
@@ -41,97 +53,133 @@ class Similarity:
         self._canonicals: tuple[Tensor, Tensor] | None = None
 
     @property
+    def levels(self) -> int:
+        """Number L of levels."""
+        return len(self._codes)
+
+    @property
     def seen(self) -> Bool[Tensor, "L N"]:
         """Whether a Gaussian has a code at a level."""
-        return (self._codes != 0).any(dim=-1)
+        return (self._codes != 0).any(dim=-1) if self._words is None else self._words.scale != 0
 
     def products(self, queries: Float[Tensor, "P D"]) -> Float[Tensor, "L N P"]:
         """Give the inner product of every Gaussian's unit vector with each query; 0 where it has none."""
-        shape = self._codes.shape[:2]
+        levels, many = self._codes.shape[:2]
         if self._words is not None:
-            return self._words.products(queries).unflatten(0, shape)
+            return self._words.fill(queries, torch.empty(levels, many, len(queries)))
         parts = self._codes.flatten(0, 1).split(ROWS_AT_ONCE)
-        return torch.cat([self._codec.inner(part, queries) for part in parts]).unflatten(0, shape)
+        return torch.cat([self._codec.inner(part, queries) for part in parts]).unflatten(0, (levels, many))
 
-    def channels(self, phrases: Phrases) -> Float[Tensor, "L N P+1"]:
-        """Give what a view of a question blends: products with phrases and canonical phrases, and `seen`."""
-        products = self.products(torch.cat([phrases.positives, phrases.canonicals]))
-        return torch.cat([products, self.seen[..., None].to(products)], dim=-1)
+    def channels(self, queries: Float[Tensor, "P D"]) -> Float[Tensor, "N C"]:
+        """Give the same as channels to blend: query by query, level by level in each."""
+        levels, many = self._codes.shape[:2]
+        if self._words is None:
+            return self.products(queries).permute(1, 2, 0).flatten(1).contiguous()
+        out = torch.empty(many, len(queries), levels)
+        self._words.fill(queries, out.permute(2, 0, 1))
+        return out.flatten(1)
+
+    def general(self, phrases: Phrases) -> Float[Tensor, "N C"]:
+        """Give the channels that no phrase changes: products with canonical phrases, and whether there is a code."""
+        channels = self.channels(phrases.canonicals)
+        return torch.cat([channels, self.seen.T.to(channels)], dim=1)
 
     def relevancy(self, phrases: Phrases) -> Float[Tensor, "Q L N"]:
         """Give the relevancy of every Gaussian, per phrase and level; 0.5 where no view has shown it."""
         if self._canonicals is None or not torch.equal(self._canonicals[0], phrases.canonicals):
-            self._canonicals = phrases.canonicals, self.products(phrases.canonicals).amax(dim=-1, keepdim=True)
-        return phrases.join(relevancy_from(self.products(phrases.positives), self._canonicals[1]))
+            self._canonicals = phrases.canonicals, self.products(phrases.canonicals).amax(dim=-1)
+        if self._words is not None:
+            return phrases.join(self._words.relevancy(phrases.positives, self._canonicals[1]))
+        return phrases.join(relevancy_from(self.products(phrases.positives), self._canonicals[1][..., None]))
 
 
 class _Words:
-    """A codebook's codes as look-ups: of what each of the 65,536 words adds to a product, and of the code's length."""
+    """A codebook's codes, the length of each, and tables of what a step of each atom adds to a product."""
 
-    def __init__(self, codec: Codebook, codes: Int[Tensor, "L N K"]) -> None:
-        flat = codes.flatten(0, 1)
-        self._codec, self._index = codec, flat.int() & 0xFFFF
-        lengths = [codec.terms(part).weight[:, -1] for part in flat.split(ROWS_AT_ONCE)]  # the mean has weight 1
-        self._scale = torch.cat(lengths)[:, None]
-        atom, steps = unpack_words(torch.arange(2**16).to(torch.int16))
-        self._atom, self._weight = atom.clamp_max(len(codec.atoms) - 1), steps[:, None] * codec.unit
+    def __init__(self, codec: Codebook, codes: Int16[Tensor, "L N K"]) -> None:
+        step = torch.full((len(codec.basis), 1), codec.unit)
+        step[-1] = 1  # the mean is in every code once
+        self._basis, self._codes = codec.basis * step, codes
+        gram = self._basis @ self._basis.T
+        self.scale = torch.stack([word_scales(level, gram) for level in codes])
 
-    def products(self, queries: Float[Tensor, "P D"]) -> Float[Tensor, "B P"]:
-        table = self._codec.table(queries)
-        found = embedding_bag(self._index, table[self._atom] * self._weight, mode="sum")
-        return found.add_(table[-1]).mul_(self._scale)
+    def fill(self, queries: Float[Tensor, "P D"], out: Float[Tensor, "L N P"]) -> Float[Tensor, "L N P"]:
+        table = self._basis @ queries.float().T
+        for level, words in enumerate(self._codes):
+            word_scores(words, self.scale[level], table, out[level])
+        return out
+
+    def relevancy(self, queries: Float[Tensor, "Q D"], nearest: Float[Tensor, "L N"]) -> Float[Tensor, "Q L N"]:
+        table = self._basis @ queries.float().T
+        flat = self._codes.flatten(0, 1), self.scale.flatten(), table, nearest.flatten()
+        return word_relevancy(*flat, TEMPERATURE).unflatten(1, self._codes.shape[:2])
 
 
 class StillView:
-    """One camera's view of a field, asked again and again: a new question draws one number a phrase and level.
+    """One camera's view of a field, asked again and again: a new question blends one number a phrase and level.
+
+    Where the blend weights fit into 256 MiB they are kept (`langfield.raster.kept`), else every question is drawn.
 
     Args:
         field: one with codes of a linear codec.
         camera: where it is seen from.
         similarity: made of the field, where it is at hand.
+        most_bytes: how much memory the blend weights may take.
     """
 
-    def __init__(self, field: Field, camera: Camera, similarity: Similarity | None = None) -> None:
+    def __init__(
+        self, field: Field, camera: Camera, similarity: Similarity | None = None, most_bytes: int = MOST_BYTES
+    ) -> None:
         self._similarity = similarity or Similarity(field)
-        self._screen = to_screen(field.gaussians, camera, RasterOptions(colour=False))
-        self._canonicals: tuple[Tensor, Tensor, Tensor] | None = None
+        with kernels_only():
+            self._screen = to_screen(field.gaussians.detach(), camera, RasterOptions(colour=False))
+            self._kept = keep_weights(self._screen, most_bytes)
+        self._general: tuple[Tensor, Tensor, Tensor] | None = None
 
     @torch.no_grad()
     def maps(self, phrases: Phrases) -> Float[Tensor, "Q L H W"]:
         """Give the relevancy of every pixel, per phrase and level; the canonical phrases are drawn once."""
-        if self._canonicals is not None and torch.equal(self._canonicals[0], phrases.canonicals):
-            wanted = self._draw(self._similarity.products(phrases.positives))
-            return phrases.join(expected_relevancy(wanted, *self._canonicals[1:]))
-        drawn = self._draw(self._similarity.channels(phrases))
-        wanted, nearest, gain = split_channels(drawn, len(phrases.positives))
-        self._canonicals = phrases.canonicals, nearest, gain
-        return phrases.join(expected_relevancy(wanted, nearest, gain))
+        with kernels_only():
+            nearest, gain = self._against(phrases)
+            channels = self._similarity.channels(phrases.positives).to(self._screen.splats.means2d)
+            if self._kept is not None:
+                found = blend_kept_relevancy(self._kept, channels, nearest, gain).unflatten(0, (-1, len(nearest)))
+            else:
+                found = expected_relevancy(self._draw(channels, len(nearest)), nearest, gain)
+            return phrases.join(found)
 
-    def _draw(self, products: Float[Tensor, "L N P"]) -> Float[Tensor, "H W L P"]:
-        flat = products.movedim(0, 1).flatten(1).to(self._screen.splats.means2d).contiguous()
-        return splat_channels(self._screen, flat).unflatten(-1, (len(products), -1))
+    def _against(self, phrases: Phrases) -> tuple[Float[Tensor, "L H W"], Float[Tensor, "L H W"]]:
+        if self._general is None or not torch.equal(self._general[0], phrases.canonicals):
+            channels, levels = self._similarity.general(phrases), self._similarity.levels
+            if self._kept is not None:
+                found = blend_kept_against(self._kept, channels, levels, (LEAST_SEEN, TEMPERATURE))
+            else:
+                found = against(self._draw(channels, levels))
+            self._general = phrases.canonicals, *found
+        return self._general[1:]
+
+    def _draw(self, channels: Float[Tensor, "N C"], levels: int) -> Float[Tensor, "P L H W"]:
+        drawn = splat_channels(self._screen, channels.to(self._screen.splats.means2d))
+        return drawn.movedim(-1, 0).contiguous().unflatten(0, (-1, levels))
 
 
-def split_channels(
-    drawn: Float[Tensor, "H W L P+1"], many: int
-) -> tuple[Float[Tensor, "H W L Q"], Float[Tensor, "H W L 1"], Float[Tensor, "H W L 1"]]:
-    """Take blended `Similarity.channels` apart for `expected_relevancy`; `many` is the number of positives."""
-    covered = drawn[..., -1:]
+def against(general: Float[Tensor, "K+1 L H W"]) -> tuple[Float[Tensor, "L H W"], Float[Tensor, "L H W"]]:
+    """Give what blended products with phrases are compared with, from blended `Similarity.general`.
+
+    Returns:
+        The largest of the blended products with canonical phrases; and temperature by the blend weight of Gaussians
+        that have a code, 0, which gives relevancy 0.5, where that is little.
+    """
+    covered = general[-1]
     gain = torch.where(covered > LEAST_SEEN, TEMPERATURE / covered.clamp_min(LEAST_SEEN), 0.0)
-    return drawn[..., :many], drawn[..., many:-1].amax(dim=-1, keepdim=True), gain
+    return general[:-1].amax(dim=0), gain
 
 
 def expected_relevancy(
-    wanted: Float[Tensor, "H W L Q"], nearest: Float[Tensor, "H W L 1"], gain: Float[Tensor, "H W L 1"]
+    wanted: Float[Tensor, "Q L H W"], nearest: Float[Tensor, "L H W"], gain: Float[Tensor, "L H W"]
 ) -> Float[Tensor, "Q L H W"]:
-    """Give relevancies of the cosines expected along rays.
-
-    Args:
-        wanted: blended products with the phrases.
-        nearest: the largest of the blended products with the canonical phrases.
-        gain: temperature by the blend weight of Gaussians that have a code; 0, which gives 0.5, where that is little.
-    """
-    return (wanted - nearest).mul_(gain).sigmoid_().permute(3, 2, 0, 1)
+    """Give relevancies of the cosines expected along rays: of blended products, and what `against` gave."""
+    return (wanted - nearest).mul_(gain).sigmoid_()
 
 
 @torch.no_grad()
@@ -147,9 +195,12 @@ def similar_view(
         level: only this one; None for all.
         colour: draw the picture too.
     """
-    channels = Similarity(field).channels(phrases)
-    channels = channels if level is None else channels[level : level + 1]
-    flat = channels.movedim(0, 1).flatten(1).to(field.gaussians.means).contiguous()
+    similarity, levels = Similarity(field), 0 if field.codes is None else len(field.codes)
+    channels = torch.cat([similarity.channels(phrases.positives), similarity.general(phrases)], dim=1)
+    if level is not None:
+        channels, levels = channels[:, level::levels], 1
+    flat = channels.to(field.gaussians.means).contiguous()
     view = rasterize(field.gaussians, camera, channels=flat, options=RasterOptions(colour=colour))
-    drawn = cast(Tensor, view.channels).unflatten(-1, (len(channels), -1))
-    return phrases.join(expected_relevancy(*split_channels(drawn, len(phrases.positives)))), view
+    drawn = cast(Tensor, view.channels).movedim(-1, 0).contiguous().unflatten(0, (-1, levels))
+    many = len(phrases.positives)
+    return phrases.join(expected_relevancy(drawn[:many], *against(drawn[many:]))), view

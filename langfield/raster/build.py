@@ -139,6 +139,6 @@ def _library() -> ctypes.CDLL:
         say(f"Compiling the CPU kernels for this process alone: {problem}")
         with tempfile.TemporaryDirectory() as folder:  # once loaded, the file may go
             loaded = load(Path(folder))
-    loaded.lf_count_tiles.restype = loaded.lf_chunk.restype = ctypes.c_int64
+    loaded.lf_count_tiles.restype = loaded.lf_chunk.restype = loaded.lf_keep_weights.restype = ctypes.c_int64
     loaded.lf_ssim.restype = ctypes.c_double
     return loaded

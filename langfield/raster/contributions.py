@@ -14,7 +14,7 @@ from torch import Tensor
 from langfield.errors import FormatError, SettingsError
 from langfield.raster import ops_contributions as ops
 from langfield.raster import reference_contributions as reference
-from langfield.raster.screen import Screen, splats_of, tiles_of
+from langfield.raster.screen import Screen, tiles_of
 
 MOST_TOP = 32
 MOST_PAIRS = 64
@@ -234,8 +234,7 @@ def _scene(screen: Screen) -> reference.Scene:
 
 def _walk(screen: Screen) -> tuple[Tensor | int | bool, ...]:
     assert screen.tiles is not None  # noqa: S101
-    tensors = [t.detach() for t in (*splats_of(screen), *tiles_of(screen.tiles))]
-    return (*tensors, *screen.size, screen.smooth)
+    return (screen.packed, *tiles_of(screen.tiles), *screen.size, screen.smooth)
 
 
 def _planes(screen: Screen, segments: Tensor) -> Int32[Tensor, "L H W"]:

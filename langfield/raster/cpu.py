@@ -47,7 +47,7 @@ class Tiles:
     """int32 [N, 2]: half extents in pixels."""
 
 
-def _pass(*values: Tensor | int | None) -> list[object]:
+def arguments(*values: Tensor | int | None) -> list[object]:
     """Give values as C arguments: tensors as pointers, None as the null pointer, integers as int64."""
     return [
         ctypes.c_void_p(v.data_ptr()) if isinstance(v, Tensor) else v if v is None else ctypes.c_int64(v)
@@ -55,7 +55,7 @@ def _pass(*values: Tensor | int | None) -> list[object]:
     ]
 
 
-def _threads(work: int, worth: int) -> int:
+def threads_for(work: int, worth: int) -> int:
     """Give the kernels' number of threads, or one where the work is so small that waking others costs more."""
     return kernel_threads() if work >= worth else 1
 
@@ -77,10 +77,10 @@ def project(scene: tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None], viewmat
     out = [means.new_empty(shape) for shape in ((n, 2), (n, 3), (n,), (n,), (n, 3))]
     radii = torch.empty((n, 2), dtype=torch.int32)
     k_sh = 0 if sh is None else sh.shape[1]
-    size = lens.width, lens.height, _threads(n, 4 * BLOCK)
+    size = lens.width, lens.height, threads_for(n, 4 * BLOCK)
     camera = _camera(viewmat, lens)
     library().lf_project(
-        *_pass(means, quats, log_scales, logits, sh, n, k_sh, lens.sh_degree, camera, *size, *out, radii)
+        *arguments(means, quats, log_scales, logits, sh, n, k_sh, lens.sh_degree, camera, *size, *out, radii)
     )
     return [*out, radii]
 
@@ -100,11 +100,11 @@ def project_backward(
     partial = torch.empty((-(-n // BLOCK), 12), dtype=torch.float64)
     v_camera = means.new_empty(12)
     k_sh = 0 if sh is None else sh.shape[1]
-    size = lens.width, lens.height, _threads(n, 4 * BLOCK)
+    size = lens.width, lens.height, threads_for(n, 4 * BLOCK)
     camera = _camera(viewmat, lens)
     library().lf_project_backward(
-        *_pass(means, quats, log_scales, logits, sh, n, k_sh, lens.sh_degree, camera, *size, radii, *grads),
-        *_pass(*out, v_sh, partial, v_camera),
+        *arguments(means, quats, log_scales, logits, sh, n, k_sh, lens.sh_degree, camera, *size, radii, *grads),
+        *arguments(*out, v_sh, partial, v_camera),
     )
     v_view = torch.zeros_like(viewmat)
     v_view[:3, :3], v_view[:3, 3] = v_camera[:9].reshape(3, 3), v_camera[9:]
@@ -124,8 +124,8 @@ def bin_tiles(splats: list[Tensor], size: tuple[int, int]) -> Tiles:
     (means2d, conics, opacities, depths, radii), (width, height) = splats, size
     n, tiles = means2d.shape[0], -(-width // 16) * -(-height // 16)
     first = torch.empty(n + 1, dtype=torch.int64)
-    threads = _threads(n, 4 * BLOCK)
-    entries = library().lf_count_tiles(*_pass(means2d, conics, opacities, radii, n, width, height, threads, first))
+    threads = threads_for(n, 4 * BLOCK)
+    entries = library().lf_count_tiles(*arguments(means2d, conics, opacities, radii, n, width, height, threads, first))
     if entries >= 2**31:
         raise SettingsError(
             f"{n} Gaussians touch {entries} tiles of a {width}x{height} picture, more than can be listed",
@@ -135,15 +135,16 @@ def bin_tiles(splats: list[Tensor], size: tuple[int, int]) -> Tiles:
     start = torch.empty(tiles + 1, dtype=torch.int32)
     gaussian, slot = (torch.empty(entries, dtype=torch.int32) for _ in range(2))
     scratch = torch.empty(4 * n + entries + threads * max(tiles, 2048), dtype=torch.int32)
-    screen = _pass(means2d, conics, opacities, radii, depths, n, width, height, threads, first)
-    library().lf_fill_tiles(*screen, *_pass(scratch, start, gaussian, slot))
+    screen = arguments(means2d, conics, opacities, radii, depths, n, width, height, threads, first)
+    library().lf_fill_tiles(*screen, *arguments(scratch, start, gaussian, slot))
     return Tiles(first, start, gaussian, slot, radii)
 
 
-def _packed(splats: list[Tensor], radii: Tensor) -> Tensor:
+def pack(splats: list[Tensor], radii: Tensor) -> Tensor:
+    """Give splats [N, 16] as the kernels read them: one Gaussian in one cache line."""
     n = splats[0].shape[0]
     packed = torch.empty((n, 16), dtype=torch.float32)
-    library().lf_pack(*_pass(*splats, radii, n, _threads(n, 4 * BLOCK), packed))
+    library().lf_pack(*arguments(*splats, radii, n, threads_for(n, 4 * BLOCK), packed))
     return packed
 
 
@@ -160,10 +161,10 @@ def blend(
     shapes = ((height, width, 3), (height, width), (height, width), (height, width, many))
     colour, depth, through, drawn = (torch.empty(shape, dtype=torch.float32) for shape in shapes)
     last = torch.empty((height, width), dtype=torch.int32)
-    packed = _packed(splats, tiles.radii)  # named, so that it lives until the call returns
+    packed = pack(splats, tiles.radii)  # named, so that it lives until the call returns
     library().lf_blend(
-        *_pass(packed, channels, many, tiles.start, tiles.gaussian, width, height, smooth),
-        *_pass(_threads(width * height, PIXELS), colour, depth, drawn, through, last),
+        *arguments(packed, channels, many, tiles.start, tiles.gaussian, width, height, smooth),
+        *arguments(threads_for(width * height, PIXELS), colour, depth, drawn, through, last),
     )
     return [colour, depth, through, drawn, last]
 
@@ -191,11 +192,13 @@ def blend_backward(
     means2d, conics, opacities, colours, depths = (torch.empty_like(t) for t in splats)
     v_channels = torch.empty((n, many), dtype=torch.float32)
     v_colour, v_depth, v_transmittance, v_drawn = grads
-    packed = _packed(splats, tiles.radii)
+    packed = pack(splats, tiles.radii)
     library().lf_blend_backward(
-        *_pass(packed, channels, n, many, tiles.start, tiles.gaussian, tiles.slot, tiles.first),
-        *_pass(width, height, *how, _threads(width * height, PIXELS), transmittance, last, v_colour, v_depth, v_drawn),
-        *_pass(v_transmittance, scratch, means2d, conics, opacities, colours, depths, v_channels),
+        *arguments(packed, channels, n, many, tiles.start, tiles.gaussian, tiles.slot, tiles.first),
+        *arguments(
+            width, height, *how, threads_for(width * height, PIXELS), transmittance, last, v_colour, v_depth, v_drawn
+        ),
+        *arguments(v_transmittance, scratch, means2d, conics, opacities, colours, depths, v_channels),
     )
     return [means2d, conics, opacities, colours, depths, v_channels]
 
@@ -206,5 +209,7 @@ def ssim(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     maps = torch.empty((5, height, 3 * (width + 10)), dtype=torch.float32)
     slopes, v_a = torch.empty((3, height, 3 * width), dtype=torch.float32), torch.empty_like(a)
     rows = torch.empty(height, dtype=torch.float64)
-    value = library().lf_ssim(*_pass(a, b, width, height, _threads(width * height, PIXELS), maps, slopes, rows, v_a))
+    value = library().lf_ssim(
+        *arguments(a, b, width, height, threads_for(width * height, PIXELS), maps, slopes, rows, v_a)
+    )
     return torch.tensor(value, dtype=torch.float32), v_a

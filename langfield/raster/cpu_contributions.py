@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from langfield.raster.build import library
-from langfield.raster.cpu import BLOCK, PIXELS, Tiles, _packed, _pass, _threads
+from langfield.raster.cpu import BLOCK, PIXELS, Tiles, arguments, threads_for
 
 RECORD_INTS = 4
 """A record of lf_scatter_walk is level, segment and two floats."""
@@ -18,8 +18,8 @@ RECORD_INTS = 4
 class Walk:
     """What every walk over the tiles of a view needs."""
 
-    splats: list[Tensor]
-    """means2d, conics, opacities, colours, depths."""
+    packed: Tensor
+    """The splats as the backend's kernels read them (`cpu.pack`, `cuda.pack`)."""
     tiles: Tiles
     size: tuple[int, int]
     """Width and height, pixels."""
@@ -36,10 +36,9 @@ def top(walk: Walk, k: int) -> tuple[Tensor, Tensor]:
     width, height = walk.size
     ids = torch.empty((height, width, k), dtype=torch.int32)
     weights = torch.empty((height, width, k), dtype=torch.float32)
-    packed = _packed(walk.splats, walk.tiles.radii)  # named, so that it lives until the call returns
     library().lf_top(
-        *_pass(packed, walk.tiles.start, walk.tiles.gaussian, width, height, walk.smooth, k),
-        *_pass(_threads(walk.pixels, PIXELS), ids, weights),
+        *arguments(walk.packed, walk.tiles.start, walk.tiles.gaussian, width, height, walk.smooth, k),
+        *arguments(threads_for(walk.pixels, PIXELS), ids, weights),
     )
     return ids, weights
 
@@ -48,10 +47,11 @@ def splat_channels(walk: Walk, channels: Tensor) -> Tensor:
     """Blend channels [N, C] alone to [H, W, C]."""
     width, height = walk.size
     out = torch.empty((height, width, channels.shape[1]), dtype=torch.float32)
-    packed = _packed(walk.splats, walk.tiles.radii)
     library().lf_splat_channels(
-        *_pass(packed, channels, channels.shape[1], walk.tiles.start, walk.tiles.gaussian, width, height, walk.smooth),
-        *_pass(_threads(walk.pixels, PIXELS), out),
+        *arguments(
+            walk.packed, channels, channels.shape[1], walk.tiles.start, walk.tiles.gaussian, width, height, walk.smooth
+        ),
+        *arguments(threads_for(walk.pixels, PIXELS), out),
     )
     return out
 
@@ -60,10 +60,11 @@ def splat_codes(walk: Walk, index: Tensor, weight: Tensor, atoms: int) -> Tensor
     """Blend sparse codes, index int32 and weight [N, K], to [H, W, atoms]."""
     width, height = walk.size
     out = torch.empty((height, width, atoms), dtype=torch.float32)
-    packed = _packed(walk.splats, walk.tiles.radii)
     library().lf_splat_codes(
-        *_pass(packed, index, weight, index.shape[1], atoms, walk.tiles.start, walk.tiles.gaussian, width, height),
-        *_pass(walk.smooth, _threads(walk.pixels, PIXELS), out),
+        *arguments(
+            walk.packed, index, weight, index.shape[1], atoms, walk.tiles.start, walk.tiles.gaussian, width, height
+        ),
+        *arguments(walk.smooth, threads_for(walk.pixels, PIXELS), out),
     )
     return out
 
@@ -73,41 +74,40 @@ def splat_codes_backward(walk: Walk, index: Tensor, grad: Tensor) -> Tensor:
     (width, height), (n, k), tiles = walk.size, index.shape, walk.tiles
     scratch = torch.zeros((tiles.gaussian.shape[0], k), dtype=torch.float32)
     out = torch.empty((n, k), dtype=torch.float32)
-    packed = _packed(walk.splats, tiles.radii)
     library().lf_splat_codes_backward(
-        *_pass(packed, index, n, k, grad.shape[2], tiles.start, tiles.gaussian, tiles.slot, tiles.first),
-        *_pass(width, height, walk.smooth, _threads(walk.pixels, PIXELS), grad, scratch, out),
+        *arguments(walk.packed, index, n, k, grad.shape[2], tiles.start, tiles.gaussian, tiles.slot, tiles.first),
+        *arguments(width, height, walk.smooth, threads_for(walk.pixels, PIXELS), grad, scratch, out),
     )
     return out
 
 
 def scatter(walk: Walk, segments: Tensor, coverage: float, floor: float) -> tuple[Tensor, ...]:
     """Give gaussian, level, segment, weight, weight_all [M] and total [N] for segments int32 [L, H, W]."""
-    tiles, n, entries = walk.tiles, walk.splats[0].shape[0], walk.tiles.gaussian.shape[0]
+    tiles, n, entries = walk.tiles, walk.packed.shape[0], walk.tiles.gaussian.shape[0]
     weights = torch.zeros(entries, dtype=torch.float32)
     slots = torch.zeros(entries, dtype=torch.int64), torch.zeros(entries, dtype=torch.int32), weights
     records = _records(walk, segments, torch.tensor([1 - coverage, floor], dtype=torch.float32), slots)
-    threads, many = _threads(n, 4 * BLOCK), torch.empty(n, dtype=torch.int64)
+    threads, many = threads_for(n, 4 * BLOCK), torch.empty(n, dtype=torch.int64)
     total = torch.empty(n, dtype=torch.float32)
-    library().lf_scatter_count(*_pass(tiles.first, *slots, records, n, threads, many, total))
+    library().lf_scatter_count(*arguments(tiles.first, *slots, records, n, threads, many, total))
     end = many.cumsum(0)
     pairs = int(end[-1]) if n else 0
     kinds = torch.int64, torch.int32, torch.int32, torch.float32, torch.float32
     out = [torch.empty(pairs, dtype=kind) for kind in kinds]
-    library().lf_scatter_fill(*_pass(tiles.first, *slots[:2], records, n, threads, end, *out))
+    library().lf_scatter_fill(*arguments(tiles.first, *slots[:2], records, n, threads, end, *out))
     return (*out, total)
 
 
 def _records(walk: Walk, segments: Tensor, gate: Tensor, slots: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     """Walk the view; a second time where more was found than was guessed (memory not written to costs nothing)."""
-    packed, needed = _packed(walk.splats, walk.tiles.radii), torch.zeros(1, dtype=torch.int64)
+    needed = torch.zeros(1, dtype=torch.int64)
     lists = walk.tiles.start, walk.tiles.gaussian, walk.tiles.slot
     capacity = 4096 + 3 * segments.shape[0] * walk.tiles.gaussian.shape[0]
     while True:
         records = torch.empty((capacity, RECORD_INTS), dtype=torch.int32)
         library().lf_scatter_walk(
-            *_pass(packed, *lists, segments, segments.shape[0], *walk.size, walk.smooth, gate),
-            *_pass(_threads(walk.pixels, PIXELS), capacity, records, *slots, needed),
+            *arguments(walk.packed, *lists, segments, segments.shape[0], *walk.size, walk.smooth, gate),
+            *arguments(threads_for(walk.pixels, PIXELS), capacity, records, *slots, needed),
         )
         if int(needed) <= capacity:
             return records

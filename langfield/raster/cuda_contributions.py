@@ -21,17 +21,16 @@ TOP_WIDTHS = (4, 8, 16, 32)
 def top(launch: Launcher, walk: Walk, k: int) -> tuple[Tensor, Tensor]:
     """Give ids int32 [H, W, k] and weights [H, W, k] of the largest weights of every pixel."""
     width, height = walk.size
-    weights = walk.splats[0].new_empty((height, width, k))
+    weights = walk.packed.new_empty((height, width, k))
     ids = torch.empty_like(weights, dtype=torch.int32)
     widest = next(many for many in TOP_WIDTHS if many >= k)
-    launch(f"top_{widest}", _grid(walk), BLOCK, *_view(launch, walk), k, ids, weights)
+    launch(f"top_{widest}", _grid(walk), BLOCK, *_view(walk), k, ids, weights)
     return ids, weights
 
 
 def splat_channels(launch: Launcher, walk: Walk, channels: Tensor) -> Tensor:
     """Blend channels [N, C] alone to [H, W, C]."""
-    packed = cuda.pack(launch, walk.splats)
-    return cuda.blend_channels(launch, packed, channels, walk.tiles, walk.size, walk.smooth)
+    return cuda.blend_channels(launch, walk.packed, channels, walk.tiles, walk.size, walk.smooth)
 
 
 def splat_codes(launch: Launcher, walk: Walk, index: Tensor, weight: Tensor, atoms: int) -> Tensor:
@@ -39,7 +38,7 @@ def splat_codes(launch: Launcher, walk: Walk, index: Tensor, weight: Tensor, ato
     width, height = walk.size
     out = weight.new_empty((height, width, atoms))
     codes = (index, weight, index.shape[1], atoms, out)
-    launch("splat_codes", (_grid(walk)[0], -(-atoms // ATOMS), 1), BLOCK, *_view(launch, walk), *codes)
+    launch("splat_codes", (_grid(walk)[0], -(-atoms // ATOMS), 1), BLOCK, *_view(walk), *codes)
     return out
 
 
@@ -47,7 +46,7 @@ def splat_codes_backward(launch: Launcher, walk: Walk, index: Tensor, grad: Tens
     """Give the gradient by `weight` [N, K] from that of the picture [H, W, atoms]."""
     out = grad.new_zeros(index.shape)
     codes = (index, index.shape[1], grad.shape[2], grad, out)
-    launch("splat_codes_backward", _grid(walk), BLOCK, *_view(launch, walk), *codes)
+    launch("splat_codes_backward", _grid(walk), BLOCK, *_view(walk), *codes)
     return out
 
 
@@ -77,9 +76,9 @@ def scatter(launch: Launcher, walk: Walk, segments: Tensor, gate: tuple[float, f
         segments: ids, -1 for none.
         gate: coverage and floor.
     """
-    total = walk.splats[0].new_zeros(len(walk.splats[0]))
+    total = walk.packed.new_zeros(len(walk.packed))
     limits = torch.tensor([1 - gate[0], gate[1]], dtype=torch.float32, device=total.device)
-    view = _view(launch, walk)
+    view = _view(walk)
     found = [
         _records(launch, walk, (*view, segments, limits), level, total) for level in range(0, len(segments), LEVELS)
     ]
@@ -114,6 +113,5 @@ def _grid(walk: Walk) -> tuple[int, int, int]:
     return len(walk.tiles.start) - 1, 1, 1
 
 
-def _view(launch: Launcher, walk: Walk) -> tuple[Tensor | int, ...]:
-    packed = cuda.pack(launch, walk.splats)
-    return packed, walk.tiles.start, walk.tiles.gaussian, *walk.size, int(walk.smooth)
+def _view(walk: Walk) -> tuple[Tensor | int, ...]:
+    return walk.packed, walk.tiles.start, walk.tiles.gaussian, *walk.size, int(walk.smooth)

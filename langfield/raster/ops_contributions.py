@@ -1,7 +1,8 @@
 """The questions to a view as operators of torch: schema, shapes without running (fake), gradients where there are any.
 
-The first thirteen arguments of each are the same: five splat tensors, five of the tile lists, width, height and the
-smooth cut-off. Geometry is a constant to all of them; `splat_codes` is differentiable by its weights.
+The first nine arguments of each are the same: the splats as the backend packs them, five tensors of the tile lists,
+width, height and the smooth cut-off. Geometry is a constant to all of them; `splat_codes` is differentiable by its
+weights.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from langfield.raster import cuda_launch
 from langfield.raster.cpu import Tiles
 
 _WALK = (
-    "Tensor means2d, Tensor conics, Tensor opacities, Tensor colours, Tensor depths, Tensor first, Tensor start,"
-    " Tensor gaussian, Tensor slot, Tensor radii, int width, int height, bool smooth"
+    "Tensor packed, Tensor first, Tensor start, Tensor gaussian, Tensor slot, Tensor radii,"
+    " int width, int height, bool smooth"
 )
-_ARGUMENTS = 13
+_ARGUMENTS = 9
 
 
 def _walk(args: tuple[Any, ...]) -> cpu.Walk:
-    return cpu.Walk([t.contiguous() for t in args[:5]], Tiles(*args[5:10]), (args[10], args[11]), args[12])
+    return cpu.Walk(args[0], Tiles(*args[1:6]), (args[6], args[7]), args[8])
 
 
 def _launcher(args: tuple[Any, ...]) -> cuda_launch.Launcher:
@@ -32,7 +33,7 @@ def _launcher(args: tuple[Any, ...]) -> cuda_launch.Launcher:
 
 
 def _picture(args: tuple[Any, ...], many: int) -> Tensor:
-    return args[0].new_empty((args[11], args[10], many))
+    return args[0].new_empty((args[7], args[6], many))
 
 
 @torch.library.custom_op(
@@ -44,12 +45,12 @@ def _picture(args: tuple[Any, ...], many: int) -> Tensor:
 )
 def scatter_segments(*args: Any) -> tuple[Tensor, ...]:
     """Give gaussian, level, segment, weight, weight_all and total; segments are int32 [L, H, W]."""
-    return cpu.scatter(_walk(args), args[13].contiguous(), args[14], args[15])
+    return cpu.scatter(_walk(args), args[9].contiguous(), args[10], args[11])
 
 
 @scatter_segments.register_kernel("cuda")
 def _(*args: Any) -> tuple[Tensor, ...]:
-    return cuda.scatter(_launcher(args), _walk(args), args[13].contiguous(), (args[14], args[15]))
+    return cuda.scatter(_launcher(args), _walk(args), args[9].contiguous(), (args[10], args[11]))
 
 
 @scatter_segments.register_fake
@@ -64,17 +65,17 @@ def _(*args: Any) -> tuple[Tensor, ...]:
 )
 def top_contributors(*args: Any) -> tuple[Tensor, ...]:
     """Give ids int32 [H, W, k] and weights [H, W, k]."""
-    return cpu.top(_walk(args), args[13])
+    return cpu.top(_walk(args), args[9])
 
 
 @top_contributors.register_kernel("cuda")
 def _(*args: Any) -> tuple[Tensor, ...]:
-    return cuda.top(_launcher(args), _walk(args), args[13])
+    return cuda.top(_launcher(args), _walk(args), args[9])
 
 
 @top_contributors.register_fake
 def _(*args: Any) -> tuple[Tensor, ...]:
-    weights = _picture(args, args[13])
+    weights = _picture(args, args[9])
     return torch.empty_like(weights, dtype=torch.int32), weights
 
 
@@ -83,17 +84,17 @@ def _(*args: Any) -> tuple[Tensor, ...]:
 )
 def splat_channels(*args: Any) -> Tensor:
     """Blend channels [N, C] without colour and depth."""
-    return cpu.splat_channels(_walk(args), args[13].contiguous())
+    return cpu.splat_channels(_walk(args), args[9].contiguous())
 
 
 @splat_channels.register_kernel("cuda")
 def _(*args: Any) -> Tensor:
-    return cuda.splat_channels(_launcher(args), _walk(args), args[13].contiguous())
+    return cuda.splat_channels(_launcher(args), _walk(args), args[9].contiguous())
 
 
 @splat_channels.register_fake
 def _(*args: Any) -> Tensor:
-    return _picture(args, args[13].shape[1])
+    return _picture(args, args[9].shape[1])
 
 
 @torch.library.custom_op(
@@ -132,18 +133,18 @@ def _(index: Tensor, weight: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
 )
 def splat_codes(*args: Any) -> Tensor:
     """Blend sparse codes, index int32 and weight [N, K]."""
-    return cpu.splat_codes(_walk(args), args[13].contiguous(), args[14].contiguous(), args[15])
+    return cpu.splat_codes(_walk(args), args[9].contiguous(), args[10].contiguous(), args[11])
 
 
 @splat_codes.register_kernel("cuda")
 def _(*args: Any) -> Tensor:
-    codes = args[13].contiguous(), args[14].contiguous(), args[15]
+    codes = args[9].contiguous(), args[10].contiguous(), args[11]
     return cuda.splat_codes(_launcher(args), _walk(args), *codes)
 
 
 @splat_codes.register_fake
 def _(*args: Any) -> Tensor:
-    return _picture(args, args[15])
+    return _picture(args, args[11])
 
 
 @torch.library.custom_op(
@@ -154,22 +155,22 @@ def _(*args: Any) -> Tensor:
 )
 def splat_codes_backward(*args: Any) -> Tensor:
     """Give the gradient by the weights [N, K]."""
-    return cpu.splat_codes_backward(_walk(args), args[13].contiguous(), args[14].contiguous())
+    return cpu.splat_codes_backward(_walk(args), args[9].contiguous(), args[10].contiguous())
 
 
 @splat_codes_backward.register_kernel("cuda")
 def _(*args: Any) -> Tensor:
-    return cuda.splat_codes_backward(_launcher(args), _walk(args), args[13].contiguous(), args[14].contiguous())
+    return cuda.splat_codes_backward(_launcher(args), _walk(args), args[9].contiguous(), args[10].contiguous())
 
 
 @splat_codes_backward.register_fake
 def _(*args: Any) -> Tensor:
-    return args[0].new_empty(args[13].shape)
+    return args[0].new_empty(args[9].shape)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001
-    ctx.save_for_backward(*inputs[:10], inputs[13])
-    ctx.view = inputs[10:_ARGUMENTS]
+    ctx.save_for_backward(*inputs[:6], inputs[9])
+    ctx.view = inputs[6:_ARGUMENTS]
 
 
 def _through_codes(ctx: Any, grad: Tensor) -> tuple[Any, ...]:

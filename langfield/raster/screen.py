@@ -7,13 +7,14 @@ questions of `langfield.raster.contributions` each add only their own walk over 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from langfield.capture.types import Camera
-from langfield.raster import ops, reference
+from langfield.raster import cpu, cuda, cuda_launch, ops, reference
 from langfield.raster.cpu import Tiles
 from langfield.raster.dispatch import (
     Backend,
@@ -49,6 +50,14 @@ class Screen:
     def size(self) -> tuple[int, int]:
         """Width and height, pixels."""
         return self.width, self.height
+
+    @cached_property
+    def packed(self) -> Tensor:
+        """The splats as the backend's kernels read them, made once for all questions; not for the reference."""
+        splats = [t.detach().contiguous() for t in splats_of(self)]
+        if self.backend == "cuda":
+            return cuda.pack(cuda_launch.launcher(splats[0].device.index), splats)
+        return cpu.pack(splats, self.splats.radii)
 
 
 def to_screen(

@@ -81,6 +81,14 @@ def test_any_of_several_is_one_row_everywhere(field: Field):
         torch.testing.assert_close(maps[0], best, rtol=0, atol=1e-5)
 
 
+def test_a_still_view_without_memory_draws_every_question(field: Field):
+    camera, phrases = look(0.3), encode_phrases(Words(), ["cube", "ball"], DIM)
+    drawn = StillView(field, camera, most_bytes=0).maps(phrases)
+    assert (drawn == 0.5).any()
+    assert drawn.max() > 0.6
+    torch.testing.assert_close(StillView(field, camera).maps(phrases), drawn, rtol=0, atol=3e-4)
+
+
 def test_one_level_and_the_picture(field: Field):
     camera, phrases = look(0.0), encode_phrases(Words(), ["ball"], DIM)
     every, without = relevancy_view(field, camera, phrases)

@@ -18,6 +18,7 @@ from langfield.raster import (
 )
 from langfield.raster import cpu_contributions as cpu
 from langfield.raster import cuda_contributions as cuda
+from langfield.raster.cuda import pack
 from langfield.raster.screen import splats_of
 from tests.raster.emulated.emulated import EmulatedLauncher
 from tests.raster.scenes import camera, gaussians
@@ -26,10 +27,13 @@ from tests.raster.test_contributions import KEYS, OPEN, blocks, dense, floats, i
 emulator = functools.cache(EmulatedLauncher)
 
 
-def scene(n: int, size: tuple[int, int] = (40, 24), smooth: bool = False) -> tuple[Screen, cpu.Walk]:
+def scene(n: int, size: tuple[int, int] = (40, 24), smooth: bool = False) -> tuple[Screen, cpu.Walk, cpu.Walk]:
+    """Give a screen, and its walks as the CPU's kernels and as the CUDA kernels read it."""
     screen = to_screen(gaussians(n, n), camera(*size), RasterOptions(smooth_cutoff=smooth), "cpu")
     assert screen.tiles is not None
-    return screen, cpu.Walk([t.contiguous() for t in splats_of(screen)], screen.tiles, size, smooth)
+    packed = pack(emulator(), [t.contiguous() for t in splats_of(screen)])
+    own, theirs = (cpu.Walk(one, screen.tiles, size, smooth) for one in (screen.packed, packed))
+    return screen, own, theirs
 
 
 def scattered(walk: cpu.Walk, maps: Tensor, gate: Gate, seed: int = 0) -> SegmentWeights:
@@ -42,7 +46,7 @@ SCENES = [(0, (17, 33), False), (1, (16, 16), False), (60, (40, 24), True), (500
 
 @pytest.mark.parametrize(("n", "size", "smooth"), SCENES)
 def test_agrees_with_the_cpu(n, size, smooth):
-    screen, walk = scene(n, size, smooth)
+    screen, own, walk = scene(n, size, smooth)
     ids, weights = cuda.top(emulator(), walk, 5)
     torch.testing.assert_close(weights, top_contributors(screen, 5)[1], atol=2e-5, rtol=1e-4)
     assert (ids != top_contributors(screen, 5)[0]).float().mean() <= 2e-3
@@ -50,17 +54,17 @@ def test_agrees_with_the_cpu(n, size, smooth):
     same(scattered(walk, maps, Gate(0.7, 0.02)), scatter_segments(screen, maps, Gate(0.7, 0.02)))
     index, weight = integers(0, 70, n, 4).to(torch.int32), floats(n, 4)
     codes = cuda.splat_codes(emulator(), walk, index, weight, 70)
-    torch.testing.assert_close(codes, cpu.splat_codes(walk, index, weight, 70), atol=2e-4, rtol=1e-4)
-    slopes = [cuda.splat_codes_backward(emulator(), walk, index, codes), cpu.splat_codes_backward(walk, index, codes)]
+    torch.testing.assert_close(codes, cpu.splat_codes(own, index, weight, 70), atol=2e-4, rtol=1e-4)
+    slopes = [cuda.splat_codes_backward(emulator(), walk, index, codes), cpu.splat_codes_backward(own, index, codes)]
     torch.testing.assert_close(*slopes, atol=5e-3, rtol=1e-3)
     channels = floats(n, 15)
     drawn = cuda.splat_channels(emulator(), walk, channels)
-    torch.testing.assert_close(drawn, cpu.splat_channels(walk, channels), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(drawn, cpu.splat_channels(own, channels), atol=2e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("k", [1, 4, 8, 11, 32])
 def test_every_width_of_top_gives_the_head_of_the_whole_list(k):
-    screen, walk = scene(30)
+    screen, _, walk = scene(30)
     ids, weights = cuda.top(emulator(), walk, k)
     wanted = top_contributors(screen, 32)
     assert ids.equal(wanted[0][..., :k])
@@ -69,15 +73,15 @@ def test_every_width_of_top_gives_the_head_of_the_whole_list(k):
 
 @pytest.mark.parametrize("atoms", [3, 64, 1000])
 def test_atoms_are_worked_in_chunks_without_a_seam(atoms):
-    _, walk = scene(20, (20, 17))
+    _, own, walk = scene(20, (20, 17))
     index, weight = integers(0, atoms, 20, 7).to(torch.int32), floats(20, 7)
     drawn = cuda.splat_codes(emulator(), walk, index, weight, atoms)
-    torch.testing.assert_close(drawn, cpu.splat_codes(walk, index, weight, atoms), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(drawn, cpu.splat_codes(own, index, weight, atoms), atol=1e-5, rtol=1e-4)
 
 
 def test_a_segment_a_pixel_at_six_levels_fills_tables_and_memory_more_than_once():
     """1024 segments in a tile, so two Gaussians a batch; two walks over the view; more records than were guessed."""
-    screen, walk = scene(31)
+    screen, _, walk = scene(31)
     maps = torch.arange(24 * 40).reshape(24, 40).expand(6, 24, 40) + torch.arange(6)[:, None, None] * 7
     fast, slow = scattered(walk, maps, OPEN), scatter_segments(screen, maps, OPEN)
     assert (fast.level < cuda.LEVELS).sum() > 4096 + 2 * cuda.LEVELS * len(walk.tiles.gaussian)
@@ -87,7 +91,7 @@ def test_a_segment_a_pixel_at_six_levels_fills_tables_and_memory_more_than_once(
 
 
 def test_threads_in_any_order_give_the_same():
-    _, walk = scene(60)
+    _, _, walk = scene(60)
     maps = blocks(24, 40, seed=3, levels=2)
     one, other = (scattered(walk, maps, Gate(), seed) for seed in (0, 5))
     assert all(getattr(one, key).equal(getattr(other, key)) for key in KEYS[:2])

@@ -14,7 +14,7 @@ from langfield import raster
 from langfield.artefacts import plain
 from langfield.errors import LangfieldError
 from langfield.raster import Screen, build, ops, to_screen
-from langfield.raster.cpu import _pass
+from langfield.raster.cpu import arguments
 from langfield.raster.measure.agreement import Case, draw_with
 from langfield.raster.measure.poison import poisoned, poisoned_crowd, survive
 from tests.raster.sanitize.sanitized import COMMON, SANITIZERS
@@ -56,9 +56,26 @@ def ask(case: Case, seed: int) -> int:
     codes(screen, torch.randint(0, atoms, (n, pairs), generator=g), atoms)
     index = torch.randint(0, atoms, (n, 3, pairs), generator=g)
     raster.splat_scores(screen, index, torch.rand(n, 3, pairs, generator=g), torch.rand(3, atoms, 2, generator=g))
+    ask_again(screen, g)
     a, b = (torch.rand(height, width, 3, generator=g) for _ in range(2))
     ops.ssim(a, b)
-    return 5
+    return 7
+
+
+def ask_again(screen: Screen, g: torch.Generator) -> None:
+    """Keep the weights of a view and blend with them; look words up, those of a foreign file too."""
+    n, levels = len(screen), 2
+    words = torch.randint(-(2**15), 2**15, (n, 5), generator=g).to(torch.int16)
+    table = torch.rand(8, 3, generator=g)
+    scale = raster.word_scales(words, table @ table.T)
+    general = raster.word_scores(words, scale, table @ torch.rand(3, 9 * levels, generator=g))
+    raster.word_relevancy(words, scale, table, scale, 10.0)
+    kept = raster.keep_weights(screen)
+    raster.keep_weights(screen, 20)
+    if kept is not None:
+        limits = raster.blend_kept_against(kept, general, levels, (0.3, 10.0))
+        raster.blend_kept_relevancy(kept, general[:, :levels].contiguous(), *limits)
+        raster.blend_kept(kept, general)
 
 
 def codes(screen: Screen, index: torch.Tensor, atoms: int) -> None:
@@ -71,7 +88,7 @@ def write_past_the_end() -> None:
     n = 8
     ones = [torch.ones(shape) for shape in ((n, 2), (n, 3), (n,), (n, 3), (n,))]
     radii, room = torch.ones(n, 2, dtype=torch.int32), torch.empty(n - 1, 16)
-    build.library().lf_pack(*_pass(*ones, radii, n, 1, room))
+    build.library().lf_pack(*arguments(*ones, radii, n, 1, room))
 
 
 def write_without_sharing() -> None:
@@ -81,8 +98,8 @@ def write_without_sharing() -> None:
     n = 200_000
     ones = [torch.ones(shape) for shape in ((n, 2), (n, 3), (n,), (n, 3), (n,))]
     radii, room = torch.ones(n, 2, dtype=torch.int32), torch.empty(n, 16)
-    arguments = _pass(*ones, radii, n, 1, room)
-    both = [threading.Thread(target=lambda: build.library().lf_pack(*arguments)) for _ in range(2)]
+    values = arguments(*ones, radii, n, 1, room)
+    both = [threading.Thread(target=lambda: build.library().lf_pack(*values)) for _ in range(2)]
     for thread in both:
         thread.start()
     for thread in both:
