@@ -10,11 +10,22 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from langfield.artefacts import plain
-from langfield.commands.bench_options import FIELD, INPUTS, RASTER, VIEWER, FieldBench, Inputs, RasterBench, ViewerBench
+from langfield.commands.bench_options import (
+    FIELD,
+    INPUTS,
+    QUERY,
+    RASTER,
+    VIEWER,
+    FieldBench,
+    Inputs,
+    QueryBench,
+    RasterBench,
+    ViewerBench,
+)
 from langfield.commands.output import print_json, print_text
 from langfield.errors import SettingsError
 
-Name = Literal["raster", "field", "kernels", "gpu", "full", "masks", "labels", "bridge", "towers", "viewer"]
+Name = Literal["raster", "field", "query", "kernels", "gpu", "full", "masks", "labels", "bridge", "towers", "viewer"]
 
 
 def bench(
@@ -23,6 +34,7 @@ def bench(
     field: tyro.conf.OmitArgPrefixes[FieldBench] = FIELD,
     inputs: tyro.conf.OmitArgPrefixes[Inputs] = INPUTS,
     viewer: tyro.conf.OmitArgPrefixes[ViewerBench] = VIEWER,
+    query: tyro.conf.OmitArgPrefixes[QueryBench] = QUERY,
 ) -> None:  # fmt: skip
     """Measure one part and print the numbers with the machine they come from.
 
@@ -33,6 +45,7 @@ def bench(
     masks: our mask generator against the stock one (about a minute a photo). labels: best mask per labelled thing.
     bridge: held-out names, and name to crop with --scene. towers: milliseconds a crop of each image encoder.
     viewer: a question on the page, from its arrival to the last byte sent, and the bytes (a minute).
+    query: a text in space, from a new camera and from a still one, beside LangSplat's way (about a minute).
 
     Args:
         name: what to measure.
@@ -41,6 +54,7 @@ def bench(
         field: what `field` repeats.
         inputs: what the others measure on and write.
         viewer: what `viewer` measures.
+        query: what `query` measures.
     """
     if name == "raster":
         found = _raster(raster)
@@ -50,6 +64,8 @@ def bench(
         found = _full(inputs.out or Path("full.json"))
     elif name == "viewer":
         found = _viewer(viewer)
+    elif name == "query":
+        found = _query(query)
     else:
         found = BENCHES[name](_one(inputs.scene), inputs.tables, inputs.photos)
     data = {"bench": name, "cores": os.cpu_count(), "machine": platform.processor() or platform.machine(), **found}
@@ -92,6 +108,12 @@ def _viewer(what: ViewerBench) -> dict[str, Any]:
     from langfield.viewer.measure import measure_viewer
 
     return measure_viewer(what.gaussians, what.questions, what.pages)
+
+
+def _query(what: QueryBench) -> dict[str, Any]:
+    from langfield.commands.bench_query import bench_query
+
+    return bench_query(what)
 
 
 def _full(out: Path) -> dict[str, Any]:

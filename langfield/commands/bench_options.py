@@ -58,4 +58,18 @@ class ViewerBench:
     """Open pages; each gets every change."""
 
 
-RASTER, FIELD, INPUTS, VIEWER = RasterBench(), FieldBench(), Inputs(), ViewerBench()
+@dataclass(frozen=True)
+class QueryBench:
+    """What `bench query` measures."""
+
+    run: Path | None = None
+    """A finished run, lifted with a codebook, to ask beside the generated field."""
+    gaussians: int = 1_000_000
+    """Asked in space."""
+    drawn: int = 20_000
+    """Gaussians of the generated views."""
+    repeats: int = 9
+
+
+RASTER, FIELD, INPUTS = RasterBench(), FieldBench(), Inputs()
+VIEWER, QUERY = ViewerBench(), QueryBench()
