@@ -24,8 +24,10 @@ from langfield.interchange import feature_bytes
 from langfield.progress import say
 from langfield.settings import RunSettings
 
-ROOMS = ("codec", "raster", "field", "query", "evaluate", "commands/field_bench")
-"""Whose sources decide what is found."""
+ROOMS = ("codec", "raster", "field", "query", "evaluate")
+PARTS = ("baseline", "rows", "scene", "score", "things")
+DECIDING = (*(f"{room}/*.py" for room in ROOMS), *(f"commands/field_bench/{part}.py" for part in PARTS))
+"""Sources that decide what is found."""
 
 
 def bench_field(scenes: Sequence[Path], what: FieldBench, out: Path | None, settings: RunSettings) -> dict[str, Any]:
@@ -117,7 +119,7 @@ class _Bench:
 def _sources() -> str:
     """Hash what decides the scores."""
     root = Path(langfield.__file__).parent
-    files = sorted(path for room in ROOMS for path in (root / room).rglob("*.py"))
+    files = sorted(path for pattern in DECIDING for path in root.glob(pattern))
     return hashlib.sha256(b"".join(_named(root, files))).hexdigest()
 
 

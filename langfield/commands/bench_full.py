@@ -26,6 +26,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "point readers": ("tests/capture/test_points.py",),
     "transforms.json reader": ("tests/capture/test_transforms.py",),
     "files read back": ("tests/fuzz",),
+    "views added and taken away": ("tests/field/test_incremental.py",),
     "kills": ("tests/plugin/test_kill.py",),
 }
 """Name to the tests that look at `tests.series.cases`."""

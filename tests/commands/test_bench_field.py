@@ -59,7 +59,7 @@ def test_spread_is_students_interval():
 def cell(ious: list[float], seconds: float, **more: float) -> dict:
     names = [f"thing {i}" for i in range(len(ious))]
     return {
-        "lerf-ovs-2d": [["a.png", n, int(v > 0.5), v] for n, v in zip(names, ious, strict=True)],
+        "lerf-ovs-2d": {"map": [["a.png", n, int(v > 0.5), v] for n, v in zip(names, ious, strict=True)]},
         "lerf-ovs-3d": {"range": [["a.png", n, v, 7] for n, v in zip(names, ious, strict=True)]},
         "things": 5,
         "times": {"seconds": seconds, **more},
@@ -71,8 +71,8 @@ def cell(ious: list[float], seconds: float, **more: float) -> dict:
 
 def test_a_summary_means_over_queries_then_seeds():
     found = summarise([cell([0.2, 0.4, 0.9], 1.0), cell([0.3, 0.4, 0.8], 3.0)])
-    assert found["2D mIoU"]["seeds"] == pytest.approx([0.5, 0.5])
-    assert found["2D localisation"]["mean"] == pytest.approx(1 / 3)
+    assert found["2D mIoU, map"]["seeds"] == pytest.approx([0.5, 0.5])
+    assert found["2D localisation, map"]["mean"] == pytest.approx(1 / 3)
     assert found["3D Acc@0.25, range"]["seeds"] == pytest.approx([2 / 3, 1.0])
     assert found["seconds"]["mean"] == 2.0
     low, high = found["3D mIoU, range"]["over_names"]
@@ -82,7 +82,7 @@ def test_a_summary_means_over_queries_then_seeds():
 def test_a_difference_is_paired_by_query_and_seed():
     base = [0.1, 0.9, 0.5, 0.3]
     a = [cell([v + 0.05 for v in base], 1.0) for _ in range(3)]
-    found = difference(a, [cell(base, 1.0) for _ in range(3)], "2D mIoU")
+    found = difference(a, [cell(base, 1.0) for _ in range(3)], "2D mIoU, map")
     assert found["mean"] == pytest.approx(0.05)
     assert found["over_names"] == pytest.approx((0.05, 0.05))  # unpaired it would be as wide as the names are apart
 
@@ -146,7 +146,7 @@ def test_the_tiny_scene_from_start_to_end_and_again_from_the_cache(tmp_path: Pat
     first = bench.bench_field([scene], FieldBench(seeds=1), out, settings)
     row = first["scenes"]["tiny"]["rows"]
     assert set(row) == {"LangSplat", "codebook", "pca", "identity"}
-    assert row["identity"]["2D localisation"]["mean"] > 0.8
+    assert row["identity"]["2D localisation, map"]["mean"] > 0.8
     assert (row["codebook"]["codes"]["mean"], row["LangSplat"]["codes"]["mean"]) == (36, 36)
     assert row["LangSplat"]["extrapolated_s"]["mean"] > row["LangSplat"]["seconds"]["mean"]
     assert first["scenes"]["tiny"]["made"]["LangSplat"][0]["steps"] >= 10

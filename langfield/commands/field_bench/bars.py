@@ -43,7 +43,7 @@ def _claim(what: str, value: float, least: float) -> dict[str, Any]:
 def _equals_identity(cells: Mapping[str, Sequence[Cell]], rule: str) -> list[dict[str, Any]]:
     """The codebook is no worse where the interval of the paired difference over names reaches zero."""
     found = []
-    for metric in ("2D localisation", "2D mIoU", f"3D mIoU, {rule}", f"3D Acc@0.25, {rule}"):
+    for metric in ("2D localisation, map", "2D mIoU, map", f"3D mIoU, {rule}", f"3D Acc@0.25, {rule}"):
         less = difference(cells[OURS], cells[LIFTED[-1]], metric)
         found.append({
             "what": f"codebook - identity, {metric}", "value": less["mean"], "interval": less["over_names"],

@@ -15,7 +15,11 @@ WIDTH, ROW, LEFT, RIGHT, TOP = 640, 22, 130, 60, 56
 INK, GRID = (40, 44, 52), (222, 226, 232)
 Colour = tuple[int, int, int]
 COLOURS: tuple[Colour, ...] = ((150, 156, 166), (0, 110, 170), (90, 160, 200), (60, 140, 90))
-METRICS = {"2D localisation": "2D localisation", "2D mIoU": "2D mIoU", "3D mIoU": f"3D mIoU, {RULES[1]}"}
+METRICS = {
+    "2D localisation, LangSplat's protocol": "2D localisation, map",
+    "2D mIoU, LangSplat's protocol": "2D mIoU, map",
+    "3D mIoU, each as it selects": f"3D mIoU, {RULES[1]}",
+}
 
 
 def draw_field(found: Mapping[str, Any], path: Path) -> None:

@@ -11,6 +11,7 @@ from langfield.commands.field_bench.rows import lift_views
 from langfield.commands.field_bench.scene import Scene
 from langfield.commands.field_bench.things import with_things
 from langfield.evaluate.absent_eval import Scoring, evaluate_absent, peak_relevancy
+from langfield.evaluate.answers import score_things
 from langfield.evaluate.lerf3d import score_selections, select_by_range
 from langfield.evaluate.sources import score_field
 from langfield.evaluate.types import Selector
@@ -22,6 +23,7 @@ from langfield.query.relevancy import Phrases, encode_phrases
 from langfield.query.similarity import StillView
 from langfield.query.things import select
 
+FLAT, SOLID = "lerf-ovs-2d", "lerf-ovs-3d"
 REPEATS = 5
 SELECTORS: Mapping[str, Selector] = {
     "range": select_by_range,
@@ -36,18 +38,19 @@ def score_row(scene: Scene, field: Field) -> dict[str, Any]:
     """Score a field by both protocols.
 
     Returns:
-        `lerf-ovs-2d`: frame, text, hit and IoU of each query; by name of a selection, `lerf-ovs-3d`: frame, text, IoU
-        and Gaussians of each; `absent`: `score_absent`; `things`: how many there are.
+        `lerf-ovs-2d`, of the map and of the things answered: frame, text, hit and IoU of each query; `lerf-ovs-3d`, by
+        name of a selection: frame, text, IoU and Gaussians of each; `absent`: `score_absent`; `things`: how many.
     """
     frames, labels = scene.capture.frames, scene.labels
-    flat = score_field(field, frames, labels, scene.encoder)
-    found: dict[str, Any] = {"lerf-ovs-2d": [[s.query.frame, s.query.text, int(s.hit), round(s.iou, 5)] for s in flat]}
     field = field if field.instances is not None else with_things(field, scene, lift_views(scene))
-    for name, selector in SELECTORS.items():
-        scores = score_selections(scene.subject(field), labels.queries, selector)
-        rows = [[s.query.frame, s.query.text, round(s.iou, 5), s.gaussians] for s in scores]
-        found.setdefault("lerf-ovs-3d", {})[name] = rows
-    return {**found, "absent": score_absent(scene, field), "things": len(field.instances or ())}
+    subject = scene.subject(field)
+    flat = {"map": score_field(field, frames, labels, scene.encoder), "things": score_things(subject, labels.queries)}
+    solid = {name: score_selections(subject, labels.queries, selector) for name, selector in SELECTORS.items()}
+    return {
+        FLAT: {n: [[s.frame, s.text, int(s.hit), round(s.iou, 5)] for s in found] for n, found in flat.items()},
+        SOLID: {n: [[s.frame, s.text, round(s.iou, 5), s.gaussians] for s in found] for n, found in solid.items()},
+        "absent": score_absent(scene, field), "things": len(field.instances or ()),
+    }  # fmt: skip
 
 
 def score_absent(scene: Scene, field: Field) -> dict[str, float]:

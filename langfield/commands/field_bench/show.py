@@ -17,6 +17,8 @@ NOTES = (
     "LangSplat: three numbers a level, the autoencoder's published layers, codes from zero with Adam at 0.0025 and L1 "
     "on pixels with a mask, until the mean L1 of 500 steps is within 1 % of the 500 before. Seconds in brackets are "
     "extrapolated: 30,000 steps, all three levels in one pass, at the milliseconds a step took.",
+    "2D, lerf-ovs-2d: peak and mask of the relevancy map by LangSplat's rule, and beside them the thing that fits best "
+    "as the view shows it.",
     "3D, lerf-ovs-3d: selected Gaussians are drawn alone and compared with the labels. Every row is selected from in "
     "every way. Range: relevancy of each Gaussian's decoded code in the upper three tenths of the range, at the level "
     "where it goes highest; what LangSplat's rule for pixels gives on Gaussians, and how tables of the papers select. "
@@ -27,8 +29,9 @@ NOTES = (
     "relevancy of every pixel of a labelled view at full size; in brackets the next text to the same view. "
     "Bytes: codes, and after the plus what is kept beside them: reliability per level, and the things with their rows.",
 )
-HEAD = ("", "2D localisation", "2D mIoU", *(f"3D {m}, {r}" for r in dict.fromkeys(RULES) for m in ("mIoU", "Acc@0.25")),
-        "seconds", "bytes a Gaussian", "query ms")  # fmt: skip
+FLAT_HEAD = tuple(f"2D {metric}, {rule}" for rule in ("map", "things") for metric in ("localisation", "mIoU"))
+SOLID_HEAD = tuple(f"3D {metric}, {rule}" for rule in dict.fromkeys(RULES) for metric in ("mIoU", "Acc@0.25"))
+HEAD = ("", *FLAT_HEAD, *SOLID_HEAD, "seconds", "bytes a Gaussian", "query ms")
 
 
 def as_text(found: Mapping[str, Any]) -> str:

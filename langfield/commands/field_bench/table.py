@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import t as student
 
+from langfield.commands.field_bench.score import FLAT, SOLID
 from langfield.evaluate.intervals import bootstrap_interval
 
 Interval = tuple[float, float]
 Cell = Mapping[str, Any]
 """What was found of one row and seed: scores, times, bytes."""
 
-FLAT, SOLID = "lerf-ovs-2d", "lerf-ovs-3d"
 Value = Callable[[list[Any]], float]
 OF_QUERIES: Mapping[str, Value] = {"localisation": lambda row: row[2], "mIoU": lambda row: row[3]}
 OF_SELECTIONS: Mapping[str, Value] = {
@@ -29,11 +29,10 @@ OF_SELECTIONS: Mapping[str, Value] = {
 def per_query(cell: Cell) -> dict[str, tuple[list[str], Float[np.ndarray, " Q"]]]:
     """Give, by metric, the texts that were asked and what each scored."""
     found = {}
-    for metric, value in OF_QUERIES.items():
-        found[f"2D {metric}"] = _column(cell[FLAT], value)
-    for rule, rows in cell[SOLID].items():
-        for metric, value in OF_SELECTIONS.items():
-            found[f"3D {metric}, {rule}"] = _column(rows, value)
+    for space, protocol, metrics in (("2D", FLAT, OF_QUERIES), ("3D", SOLID, OF_SELECTIONS)):
+        for rule, rows in cell[protocol].items():
+            for metric, value in metrics.items():
+                found[f"{space} {metric}, {rule}"] = _column(rows, value)
     return found
 
 
