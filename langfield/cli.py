@@ -17,7 +17,7 @@ COMMANDS = {
     "features": "langfield.commands.features:features",
     "doctor": "langfield.commands.doctor:doctor",
     "weights": "langfield.commands.weights:COMMANDS",
-    "bench": "langfield.commands.bench:bench",
+    "bench": "langfield.commands.bench:COMMANDS",
 }
 HELP = """usage: langfield COMMAND [--help] ...
 

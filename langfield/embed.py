@@ -15,6 +15,7 @@ from langfield.artefacts import content_key, read_tensors, write_tensors
 from langfield.cache import Cache
 from langfield.capture.images import read_picture
 from langfield.capture.types import Frame
+from langfield.device import model_device, moved
 from langfield.errors import FormatError, SettingsError
 from langfield.progress import track_rest
 from langfield.segment import load_segments
@@ -121,7 +122,7 @@ def _embed_crops(
     paths = [cache.path("embeddings", key, ".safetensors") for key in keys]
     todo = [(f, s, p) for f, s, p in zip(frames, segments, paths, strict=True) if not cache.has("embeddings", p)]
     if todo:
-        encoder = image_encoder(settings.image_encoder)
+        encoder = moved(image_encoder(settings.image_encoder), model_device(settings.device))
         grow = settings.context_grow if crop == "context" else None
         for frame, rows, path in track_rest(todo, "embeddings" if crop == "masked" else "context", len(frames)):
             vectors = embed_segments(read_picture(frame.path), load_segments(rows), encoder, grow)

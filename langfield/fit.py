@@ -18,6 +18,7 @@ from langfield.cache import Cache
 from langfield.capture.images import read_picture
 from langfield.capture.types import Camera, Capture, Frame, Points
 from langfield.codec.types import Codec
+from langfield.device import raster_device
 from langfield.embed import FrameFeatures
 from langfield.errors import SettingsError
 from langfield.field.instance_build import lift_things
@@ -95,7 +96,8 @@ class FieldFit:
                 f"codes of kind {settings.compress} cannot be trained", "language mode fit", "choose language mode lift"
             )
         self.views, self.settings = list(views), settings
-        self.photometric = PhotometricFit(points, [v.camera for v in views], settings.photometric)
+        self.device = raster_device(settings.device)
+        self.photometric = PhotometricFit(points, [v.camera for v in views], settings.photometric, self.device)
         self.language: LanguageFit | None = None
         self.language_views: list[LanguageView] = []
         self.lifted: Lifted | None = None
@@ -165,15 +167,17 @@ class FieldFit:
             self.language.load_state(state["language"])
 
     def field(self, codec: Codec | None, provenance: dict[str, Any]) -> Field:
-        """Give the finished field."""
+        """Give the finished field, on the CPU."""
         reliability = self.lifted.reliability if self.lifted else None
-        return Field(self.gaussians, self.codes, codec, provenance, reliability, self.instances)
+        gaussians = Gaussians(*(t.cpu() for t in self.gaussians.tensors()))
+        codes = None if self.codes is None else self.codes.cpu()
+        return Field(gaussians, codes, codec, provenance, reliability, self.instances)
 
 
 def mean_psnr(gaussians: Gaussians, views: Sequence[TrainingView]) -> float | None:
     """Give the mean PSNR (dB) over views, None where there is none."""
     with torch.no_grad():
-        values = [psnr(_drawn(gaussians, v.camera), v.target()) for v in views]
+        values = [psnr(_drawn(gaussians, v.camera).cpu(), v.target()) for v in views]
     return float(np.mean(values)) if values else None
 
 

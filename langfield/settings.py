@@ -10,6 +10,7 @@ from langfield.artefacts import content_key, plain
 from langfield.capture.normalize import NormalizeSettings
 from langfield.codec.autoencoder import AutoencoderSettings
 from langfield.codec.codebook import CodebookSettings
+from langfield.device import Device
 from langfield.field.instance_build import InstanceSettings
 from langfield.field.language import LanguageSettings
 from langfield.field.lift_solve import LiftSettings
@@ -42,6 +43,8 @@ class RunSettings:
     the time)."""
     context_grow: float = 1.2
     """Sides of a context crop, in sides of the segment's box."""
+    device: Device = "auto"
+    """Where it is computed: auto takes a GPU that torch, PyCUDA and nvcc can use; results differ in last digits."""
     seed: int = 42
     """Seed of everything random."""
     frames: NormalizeSettings = field(default_factory=NormalizeSettings)
@@ -75,8 +78,8 @@ class RunSettings:
         return self.photometric.steps + (1 if self.language.mode == "lift" else self.language.steps)
 
     def result_settings(self) -> dict[str, Any]:
-        """Give what decides a run's result as JSON data (not where caches lie)."""
-        return {k: v for k, v in plain(self).items() if k not in ("cache_dir", "redo")}
+        """Give what decides a run's result as JSON data (not where caches lie, nor where it is computed)."""
+        return {k: v for k, v in plain(self).items() if k not in ("cache_dir", "redo", "device")}
 
     def key(self) -> str:
         """Give the hash of what decides a run's result."""

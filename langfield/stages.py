@@ -24,6 +24,7 @@ from langfield.capture.types import Capture, Frame
 from langfield.codec import fit_autoencoder, fit_codebook, fit_identity, fit_pca, load_codec
 from langfield.codec.fidelity import fidelity_text
 from langfield.codec.types import Codec
+from langfield.device import model_device, moved
 from langfield.embed import FrameFeatures
 from langfield.errors import FormatError
 from langfield.interchange import import_features
@@ -88,7 +89,7 @@ def segment_frames(frames: Sequence[Frame], settings: RunSettings, cache: Cache)
     paths = [cache.path("segments", key, ".npz") for key in keys]
     todo = [(f, p) for f, p in zip(frames, paths, strict=True) if not cache.has("segments", p)]
     if todo:
-        finder = segmenter(settings.segmenter, settings.segment)
+        finder = moved(segmenter(settings.segmenter, settings.segment), model_device(settings.device))
         for frame, path in track_rest(todo, "masks", len(frames)):
             save_segments(path, finder.segment(read_picture(frame.path)))
     return paths

@@ -1,23 +1,22 @@
-"""`langfield bench NAME`: speed and quality, as ratios from one run on this machine."""
+"""`langfield bench NAME`: speed and quality, as ratios from one run on this machine; a function for each name."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
-from langfield.artefacts import plain
+from langfield.artefacts import plain, write_bytes, write_json
 from langfield.commands.bench_options import (
     FIELD,
-    INPUTS,
     QUERY,
     RASTER,
     VIEWER,
     FieldBench,
-    Inputs,
     QueryBench,
     RasterBench,
     ViewerBench,
@@ -25,49 +24,10 @@ from langfield.commands.bench_options import (
 from langfield.commands.output import print_json, print_text
 from langfield.errors import SettingsError
 
-Name = Literal["raster", "field", "query", "kernels", "gpu", "full", "masks", "labels", "bridge", "towers", "viewer"]
+Scene = Annotated[Path, tyro.conf.Positional]
 
 
-def bench(
-    name: Annotated[Name, tyro.conf.Positional], json: bool = False,
-    raster: tyro.conf.OmitArgPrefixes[RasterBench] = RASTER,
-    field: tyro.conf.OmitArgPrefixes[FieldBench] = FIELD,
-    inputs: tyro.conf.OmitArgPrefixes[Inputs] = INPUTS,
-    viewer: tyro.conf.OmitArgPrefixes[ViewerBench] = VIEWER,
-    query: tyro.conf.OmitArgPrefixes[QueryBench] = QUERY,
-) -> None:  # fmt: skip
-    """Measure one part and print the numbers with the machine they come from.
-
-    raster: compiled CPU rasterizer against its peers, on scenes, and along Gaussians and channels (about two minutes).
-    field: LangSplat's language stage and three of ours on labelled scenes, over seeds (about half an hour; resumable).
-    kernels: what the CUDA kernels take of each GPU, by nvcc's report. gpu: everything that takes a GPU, into one report
-    (a few minutes). full: every soak, fuzz and kill series at its stated size (an hour; from a checkout; resumable).
-    masks: our mask generator against the stock one (about a minute a photo). labels: best mask per labelled thing.
-    bridge: held-out names, and name to crop with --scene. towers: milliseconds a crop of each image encoder.
-    viewer: a question on the page, from its arrival to the last byte sent, and the bytes (a minute).
-    query: a text in space, from a new camera and from a still one, beside LangSplat's way (about a minute).
-
-    Args:
-        name: what to measure.
-        json: print as JSON.
-        raster: what `raster` measures.
-        field: what `field` repeats.
-        inputs: what the others measure on and write.
-        viewer: what `viewer` measures.
-        query: what `query` measures.
-    """
-    if name == "raster":
-        found = _raster(raster)
-    elif name == "field":
-        found = _field(field, inputs, raster.picture)
-    elif name == "full":
-        found = _full(inputs.out or Path("full.json"))
-    elif name == "viewer":
-        found = _viewer(viewer)
-    elif name == "query":
-        found = _query(query)
-    else:
-        found = BENCHES[name](_one(inputs.scene), inputs.tables, inputs.photos)
+def _show(name: str, found: dict[str, Any], json: bool) -> None:
     data = {"bench": name, "cores": os.cpu_count(), "machine": platform.processor() or platform.machine(), **found}
     if json:
         print_json({key: value for key, value in data.items() if key != "table"})
@@ -75,58 +35,87 @@ def bench(
         print_text(found.get("table") or "\n".join(f"{key}: {value}" for key, value in data.items()))
 
 
-def _need(path: Path | None, option: str) -> Path:
-    if path is None:
-        raise SettingsError("this bench needs a folder", option, f"give one: {option} DIR")
-    return path
+def raster(what: tyro.conf.OmitArgPrefixes[RasterBench] = RASTER, json: bool = False) -> None:
+    """Compare the compiled CPU rasterizer with its peers, on scenes, and along Gaussians and channels (two minutes).
+
+    Args:
+        what: what is measured.
+        json: print as JSON.
+    """
+    from langfield.commands.bench_raster import bench_raster
+
+    _show("raster", bench_raster(what), json)
 
 
-def _one(scenes: tuple[Path, ...]) -> Path | None:
-    if len(scenes) > 1:
-        raise SettingsError("this bench takes one scene", f"--scene with {len(scenes)}", "name one")
-    return scenes[0] if scenes else None
+def field(
+    scene: tuple[Path, ...], what: tyro.conf.OmitArgPrefixes[FieldBench] = FIELD, out: Path | None = None,
+    picture: Path | None = None, json: bool = False,
+) -> None:  # fmt: skip
+    """Compare LangSplat's language stage with three of ours on labelled scenes, over seeds (half an hour; resumable).
 
-
-def _field(what: FieldBench, inputs: Inputs, picture: Path | None) -> dict[str, Any]:
+    Args:
+        scene: captures with images/ and label/.
+        what: what is repeated.
+        out: where every value is written as it is found; run again, it goes on from there.
+        picture: draw the values into this PNG.
+        json: print as JSON.
+    """
     from langfield.commands.bench_field import bench_field
     from langfield.commands.field_bench.picture import draw_field
     from langfield.settings import RunSettings
 
-    found = bench_field(inputs.scene, what, inputs.out, RunSettings())
+    found = bench_field(scene, what, out, RunSettings())
     if picture is not None:
         draw_field(found, picture)
-    return found
+    _show("field", found, json)
 
 
-def _raster(what: RasterBench) -> dict[str, Any]:
-    from langfield.commands.bench_raster import bench_raster
+def query(what: tyro.conf.OmitArgPrefixes[QueryBench] = QUERY, json: bool = False) -> None:
+    """Time a text in space, from a new camera and from a still one, beside LangSplat's way (about a minute).
 
-    return bench_raster(what)
-
-
-def _viewer(what: ViewerBench) -> dict[str, Any]:
-    from langfield.viewer.measure import measure_viewer
-
-    return measure_viewer(what.gaussians, what.questions, what.pages)
-
-
-def _query(what: QueryBench) -> dict[str, Any]:
+    Args:
+        what: what is measured.
+        json: print as JSON.
+    """
     from langfield.commands.bench_query import bench_query
 
-    return bench_query(what)
+    _show("query", bench_query(what), json)
 
 
-def _full(out: Path) -> dict[str, Any]:
+def viewer(what: tyro.conf.OmitArgPrefixes[ViewerBench] = VIEWER, json: bool = False) -> None:
+    """Time a question on the page, from its arrival to the last byte sent, and count the bytes (a minute).
+
+    Args:
+        what: what is measured.
+        json: print as JSON.
+    """
+    from langfield.viewer.measure import measure_viewer
+
+    _show("viewer", measure_viewer(what.gaussians, what.questions, what.pages), json)
+
+
+def full(out: Path = Path("full.json"), json: bool = False) -> None:
+    """Run every soak, fuzz and kill series at its stated size (an hour; from a checkout; resumable).
+
+    Args:
+        out: where it writes what it finds, after each part; run again, it goes on from there.
+        json: print as JSON.
+    """
     from langfield.commands.bench_full import bench_full
 
     found = bench_full(out)
     rows = [
         f"{name}: {p['passed']} passed, {p['skipped']} skipped, {p['seconds']} s" for name, p in found["parts"].items()
     ]
-    return {**found, "table": "\n".join(rows)}
+    _show("full", {**found, "table": "\n".join(rows)}, json)
 
 
-def _kernels(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+def kernels(json: bool = False) -> None:
+    """Tell what the CUDA kernels take of each GPU, by nvcc's report; no GPU needed.
+
+    Args:
+        json: print as JSON.
+    """
     from langfield.raster import cuda_build
     from langfield.raster.cuda_launch import require_nvcc
     from langfield.raster.measure import cuda_report
@@ -134,53 +123,91 @@ def _kernels(scene: Path | None, tables: Path | None, photos: int) -> dict[str, 
     compiler = require_nvcc()
     found = cuda_report.report(cuda_build.sources(), compiler)
     rows = [{**plain(r), "occupancy": r.occupancy, "limited_by": r.limited_by} for r in found]
-    return {"nvcc": cuda_build.version(compiler), "table": cuda_report.table(found, compiler), "kernels": rows}
+    table = cuda_report.table(found, compiler)
+    _show("kernels", {"nvcc": cuda_build.version(compiler), "table": table, "kernels": rows}, json)
 
 
-def _gpu(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+def gpu(out: Path = Path("gpu-report"), json: bool = False) -> None:
+    """Check and time everything that takes a GPU, into one report (a few minutes).
+
+    Args:
+        out: folder of report.md and report.json.
+        json: print as JSON.
+    """
+    from langfield.commands.bench_gpu import bench_fit
+    from langfield.device import raster_device
     from langfield.raster.measure.gpu_checks import check_gpu
 
-    return check_gpu(Path("gpu-report"))
+    found = check_gpu(out)
+    fitting = bench_fit(raster_device("cuda"))
+    rows = "\n".join(f"- {name}: {value}" for name, value in fitting.items())
+    found |= {"fitting": fitting, "table": f"{found['table']}\n## Fitting and lifting\n\n{rows}\n"}
+    write_bytes(out / "report.md", found["table"].encode())
+    write_json(out / "report.json", found)
+    _show("gpu", found, json)
 
 
-def _masks(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+def masks(scene: Scene, photos: int = 3, json: bool = False) -> None:
+    """Compare our mask generator with the stock one (about a minute a photo).
+
+    Args:
+        scene: a capture with images/.
+        photos: how many are compared, evenly spaced.
+        json: print as JSON.
+    """
     from langfield.segment.bench import bench_masks
     from langfield.weights import require
 
-    pictures = sorted((_need(scene, "--scene") / "images").iterdir())
+    pictures = sorted((scene / "images").iterdir())
     chosen = pictures[:: max(1, len(pictures) // photos)][:photos]
-    return bench_masks(chosen, require("mobile-sam"))
+    _show("masks", bench_masks(chosen, require("mobile-sam")), json)
 
 
-def _labels(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+def labels(scene: Scene, json: bool = False) -> None:
+    """Find the best mask there is of every labelled thing.
+
+    Args:
+        scene: a capture with images/ and label/.
+        json: print as JSON.
+    """
     from langfield.segment import segmenter
     from langfield.segment.bench import bench_labels
 
-    folder = _need(scene, "--scene")
-    return bench_labels(folder / "images", folder / "label", segmenter("mobile-sam"))
+    _show("labels", bench_labels(scene / "images", scene / "label", segmenter("mobile-sam")), json)
 
 
-def _bridge(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+def bridge(tables: Path | None = None, scene: Path | None = None, json: bool = False) -> None:
+    """Measure the text bridge: on names it was not trained on, and from name to crop.
+
+    Args:
+        tables: text tables the bridge was trained from.
+        scene: a capture with images/ and label/.
+        json: print as JSON.
+    """
     from langfield.suite import image_encoder, text_encoder
     from langfield.suite.bridge_eval import crops_report, embed_crops, labelled_crops, names_report
     from langfield.suite.bridge_train import Recipe
     from langfield.suite.tables import read_tables
 
-    text = text_encoder("bridge-minilm-b16")
-    found: dict[str, Any] = {}
+    if tables is None and scene is None:
+        raise SettingsError(
+            "bench bridge needs something to measure on", None, "give --tables DIR, --scene DIR or both"
+        )
+    text, found = text_encoder("bridge-minilm-b16"), {}
     if tables is not None:
         found["names"] = names_report(text, read_tables(tables), Recipe())
     if scene is not None:
         names, crops = labelled_crops(scene)
         found["crops"] = crops_report(text, names, embed_crops(crops, image_encoder()))
-    if not found:
-        raise SettingsError(
-            "bench bridge needs something to measure on", None, "give --tables DIR, --scene DIR or both"
-        )
-    return found
+    _show("bridge", found, json)
 
 
-def _towers(scene: Path | None, tables: Path | None, photos: int) -> dict[str, Any]:  # noqa: ARG001
+def towers(json: bool = False) -> None:
+    """Time a crop through each image encoder.
+
+    Args:
+        json: print as JSON.
+    """
     import time
 
     import numpy as np
@@ -195,14 +222,19 @@ def _towers(scene: Path | None, tables: Path | None, photos: int) -> dict[str, A
         start = time.perf_counter()
         encoder.encode_images(crops)
         found[f"{spec}_ms_a_crop"] = round((time.perf_counter() - start) / len(crops) * 1000, 1)
-    return found
+    _show("towers", found, json)
 
 
-BENCHES = {
-    "kernels": _kernels,
-    "gpu": _gpu,
-    "masks": _masks,
-    "labels": _labels,
-    "bridge": _bridge,
-    "towers": _towers,
+COMMANDS: dict[str, Callable[..., None]] = {
+    "raster": raster,
+    "field": field,
+    "query": query,
+    "viewer": viewer,
+    "kernels": kernels,
+    "gpu": gpu,
+    "full": full,
+    "masks": masks,
+    "labels": labels,
+    "bridge": bridge,
+    "towers": towers,
 }

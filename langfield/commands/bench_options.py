@@ -17,7 +17,7 @@ class RasterBench:
     quick: bool = False
     """Fewer sizes and repeats."""
     picture: Path | None = None
-    """Draw the curves into this PNG; of `field`, its values."""
+    """Draw the curves into this PNG."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,6 @@ class FieldBench:
     """Views to use of each scene, in the order of --scene; all where none is named."""
     retime: bool = False
     """Measure times again, with scores kept: for a machine that was busy."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What several benches measure on and write."""
-
-    scene: tuple[Path, ...] = ()
-    """A capture with images/ and, for labels, bridge and field, label/; `field` takes several."""
-    tables: Path | None = None
-    """Text tables the bridge was trained from."""
-    photos: int = 3
-    """How many photos `masks` compares."""
-    out: Path | None = None
-    """Where `full` (full.json by default) and `field` write what they find, after each part; run again, they go on
-    from there."""
 
 
 @dataclass(frozen=True)
@@ -71,5 +56,4 @@ class QueryBench:
     repeats: int = 9
 
 
-RASTER, FIELD, INPUTS = RasterBench(), FieldBench(), Inputs()
-VIEWER, QUERY = ViewerBench(), QueryBench()
+RASTER, FIELD, VIEWER, QUERY = RasterBench(), FieldBench(), ViewerBench(), QueryBench()

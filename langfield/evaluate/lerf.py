@@ -11,7 +11,7 @@ from langfield.errors import FormatError
 from langfield.evaluate import sources
 from langfield.evaluate.answers import SEGMENTS, THINGS, score_segments, score_things
 from langfield.evaluate.labels import Labels, Query, read_labels
-from langfield.evaluate.lerf3d import score_selections, select_by_range
+from langfield.evaluate.lerf3d import score_selections
 from langfield.evaluate.losses import find_losses
 from langfield.evaluate.types import Features, Outcome, Scored, Subject
 from langfield.query.things import select_rows
@@ -63,8 +63,7 @@ def _score_2d(subject: Subject, labels: Labels) -> Outcome:
 
 
 def _score_3d(subject: Subject, labels: Labels) -> Outcome:
-    select = select_by_range if subject.field.instances is None else select_rows
-    return _outcome(subject, labels, {"field": score_selections(subject, _in_order(subject, labels), select)})
+    return _outcome(subject, labels, {"field": score_selections(subject, _in_order(subject, labels), select_rows)})
 
 
 def _outcome(subject: Subject, labels: Labels, scores: dict[str, Sequence[Scored]]) -> Outcome:

@@ -97,7 +97,8 @@ def _shape(score: Scored) -> str:
     if shared == 0:
         return "the answer lies elsewhere"
     if shared / answer < 0.5 <= shared / truth:
-        return f"the answer is too large ({answer / truth:.1f} times the label)"
+        times = f"{answer / truth:.1f}" if answer < 10 * truth else f"{answer / truth:.0f}"
+        return f"the answer is too large ({times} times the label)"
     if shared / truth < 0.5 <= shared / answer:
         return f"the answer is too small ({shared / truth:.0%} of the label)"
     return "the answer overlaps little"

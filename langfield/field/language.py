@@ -107,6 +107,7 @@ class LanguageFit:
         Returns:
             `loss` (L1 per channel) and `cosine`, means over valid pixels before the step.
         """
+        targets, valid = targets.to(self._codes), valid.to(self._codes.device)
         gathering = step < self.settings.gather_steps
         if not gathering and not self._adam.state:
             self._codes.data = self.codes
@@ -158,7 +159,8 @@ class LanguageFit:
         self._codes.data = state["codes"].to(self._codes).clone()
         self._adam.state.clear()
         if float(state["adam.step"]) > 0:
-            self._adam.state[self._codes] = {name: state[f"adam.{name}"].clone() for name in ADAM}
+            moments = {f: state[f"adam.{f}"].to(self._codes, copy=True) for f in ADAM[1:]}
+            self._adam.state[self._codes] = {"step": state["adam.step"].cpu().clone(), **moments}
 
 
 def _report(drawn: Tensor, targets: Tensor, valid: Tensor) -> dict[str, float]:

@@ -148,7 +148,7 @@ def look(
             f"view {view}, {len(ids)} levels, {len(gaussians)} Gaussians",
         )
     screen = to_screen(gaussians.detach(), camera, RasterOptions(colour=False))
-    return view_sums(scatter_segments(screen, ids, gate), view)
+    return view_sums(scatter_segments(screen, ids.to(gaussians.means.device), gate), view)
 
 
 def view_sums(weights: SegmentWeights, view: int) -> Sums:

@@ -23,6 +23,7 @@ from langfield.raster.threads import kernels_only
 
 SH_C0 = 0.28209479177387814
 NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
+CPU = torch.device("cpu")
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 DENSITY = ("grad2d", "count")
 
@@ -117,26 +118,29 @@ def random_points(cameras: Sequence[Camera], count: int, extent: float, seed: in
 class PhotometricFit:
     """Gaussians on their way to look like the photos; one `step` per photo, any order, any sizes."""
 
-    def __init__(self, points: Points, cameras: Sequence[Camera], settings: PhotometricSettings) -> None:
+    def __init__(
+        self, points: Points, cameras: Sequence[Camera], settings: PhotometricSettings, device: torch.device = CPU
+    ) -> None:
         """Start from points.
 
         Args:
             points: P start points, world units; random ones are used where P is 0, and a person is told so.
             cameras: of all views to be fitted, for the scene's size.
             settings: how to fit.
+            device: where to fit; starts, states and photos may lie elsewhere.
 
         Raises:
             SettingsError: there is no camera, or a setting lies outside its range.
         """
         _check(settings, cameras)
-        self.settings = settings
+        self.settings, self.device = settings, device
         self.extent = scene_extent(cameras, points.xyz)
         if len(points.xyz) == 0:
             count = min(10_000, settings.max_gaussians)
             say(f"There are no start points: starting from {count} random ones in the cameras' view.")
             points = random_points(cameras, count, self.extent, settings.seed)
         start = start_gaussians(points, self.extent, settings)
-        self._params = torch.nn.ParameterDict({name: torch.nn.Parameter(t) for name, t in start.items()})
+        self._params = torch.nn.ParameterDict({name: torch.nn.Parameter(t.to(device)) for name, t in start.items()})
         rates = _rates(settings, self.extent)
         self._adam = {
             name: torch.optim.Adam([self._params[name]], lr=rates[name], eps=1e-15, fused=True) for name in NAMES
@@ -175,7 +179,7 @@ class PhotometricFit:
                 f"image {list(image.shape)}",
             )
         with kernels_only():
-            return self._take(step, *self._sized(step, camera, image))
+            return self._take(step, *self._sized(step, camera, image.to(self.device)))
 
     def _take(self, step: int, camera: Camera, image: Tensor) -> dict[str, float]:
         degree = min(step // self.settings.sh_every, self.settings.sh_degree)
@@ -208,7 +212,7 @@ class PhotometricFit:
         if not self.settings.random_background:
             return colour
         generator = torch.Generator().manual_seed(step_seed(self.settings.seed, step, "background"))
-        return colour + (1 - alpha)[..., None] * torch.rand(3, generator=generator)
+        return colour + (1 - alpha)[..., None] * torch.rand(3, generator=generator).to(colour)
 
     def _descend(self, step: int) -> None:
         part = min(step / max(self.settings.steps, 1), 1.0)
@@ -223,7 +227,7 @@ class PhotometricFit:
             "means2d": _WithGradient(grad[None]), "radii": radii[None], "width": camera.width,
             "height": camera.height, "n_cameras": 1, "gaussian_ids": None,
         }  # fmt: skip
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(step_seed(self.settings.seed, step, "split"))
             self._strategy.step_post_backward(self._params, self._adam, self._density, step, info)
 
@@ -248,11 +252,11 @@ class PhotometricFit:
                 self._load_one(name, state)
         except (KeyError, RuntimeError, TypeError, AttributeError) as error:
             raise FormatError(f"the state of the photometric fit is incomplete: {error}", "state") from error
-        self._density |= {key: _copy(state.get(f"density.{key}")) for key in DENSITY}
+        self._density |= {key: _copy(state.get(f"density.{key}"), self.device) for key in DENSITY}
 
     def _load_one(self, name: str, state: Mapping[str, Tensor | int]) -> None:
-        value = _copy(state[f"param.{name}"])
-        n = len(_copy(state["param.means"]))
+        value = _copy(state[f"param.{name}"], self.device)
+        n = len(_copy(state["param.means"], self.device))
         if value.shape != (n, *self._params[name].shape[1:]):
             raise FormatError("a tensor of the photometric fit has the wrong shape", f"{name} {list(value.shape)}")
         optimizer = self._adam[name]
@@ -261,7 +265,7 @@ class PhotometricFit:
         optimizer.param_groups[0]["params"] = [parameter]
         keys = [key for key in MOMENTS if f"adam.{name}.{key}" in state]
         if keys:
-            optimizer.state[parameter] = {key: _copy(state[f"adam.{name}.{key}"]) for key in keys}
+            optimizer.state[parameter] = {key: _copy(state[f"adam.{name}.{key}"], self.device) for key in keys}
 
 
 @dataclass(frozen=True)
@@ -271,8 +275,8 @@ class _WithGradient:
     grad: Tensor
 
 
-def _copy(value: Any) -> Any:
-    return None if value is None else value.detach().clone()
+def _copy(value: Any, device: torch.device) -> Any:
+    return None if value is None else value.detach().to(device, copy=True)
 
 
 def _check(s: PhotometricSettings, cameras: Sequence[Camera]) -> None:

@@ -25,7 +25,7 @@ from langfield.weights import require
 
 
 def default_device() -> Literal["cpu"]:
-    """Give the device the fit works on: the CPU, also beside a GPU, until our CUDA kernels are there."""
+    """Give where nerfstudio's own few tensors lie; where masks, vectors and Gaussians are made is `settings.device`."""
     return "cpu"
 
 

@@ -22,7 +22,6 @@ from langfield.raster.types import Gaussians
 RANGE_SHARE = 0.7
 """Selected is what lies in the upper three tenths of the range, as in LangSplat's rule for pixels."""
 MIN_OPACITY = 0.1
-SPACED = 1000
 VOXELS = 64
 """Selected Gaussians are one thing while they touch on a grid of this many cells along the scene (fewer where they lie
 further apart)."""
@@ -86,10 +85,9 @@ def make_selection(gaussians: Gaussians, rows: Int64[np.ndarray, " S"]) -> Selec
 
 
 def _spacing(points: Float[np.ndarray, "S 3"]) -> float:
-    """Give the median distance to the fourth neighbour; of many points a thousand, evenly spread, are asked."""
-    asked = points[:: len(points) // SPACED + 1]
-    distances, _ = KDTree(points).query(asked, k=min(5, len(points)))
-    return float(np.median(distances.reshape(len(asked), -1)[:, -1]))
+    """Give the median distance to the fourth neighbour."""
+    distances, _ = KDTree(points).query(points, k=min(5, len(points)))
+    return float(np.median(distances.reshape(len(points), -1)[:, -1]))
 
 
 def _touching(points: Float[np.ndarray, "S 3"], anchor: Float[np.ndarray, " 3"], cell: float) -> np.ndarray:

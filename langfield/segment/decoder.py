@@ -85,7 +85,7 @@ class PointDecoder:
 
     def prompt_tokens(self, points: Float[Tensor, "B 2"]) -> Float[Tensor, "B T C"]:
         """Give the output tokens followed by the point's own, for points x, y in the encoder's pixels."""
-        labels = torch.ones(len(points), 1, dtype=torch.int)
+        labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
         sparse, _ = self.prompts(points=(points[:, None], labels), boxes=None, masks=None)
         fixed = torch.cat([self.decoder.iou_token.weight, self.decoder.mask_tokens.weight])
         return torch.cat([fixed.expand(len(points), -1, -1), sparse], dim=1)

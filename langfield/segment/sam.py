@@ -22,6 +22,8 @@ from langfield.segment.workers import single_threaded
 
 MOBILE_KINDS = ("vit_t",)
 KINDS = (*MOBILE_KINDS, "vit_b", "vit_l", "vit_h")
+GPU_BATCH = 64
+"""Points decoded at once on a GPU; a CPU's cache wants few."""
 
 
 def load_sam(checkpoint: Path, kind: str) -> Any:
@@ -86,7 +88,7 @@ class SamSegmenter:
         from segment_anything.utils.transforms import ResizeLongestSide
 
         self.model = load_sam(checkpoint, kind)
-        self.settings = settings
+        self.settings, self.device = settings, torch.device("cpu")
         self.name = name or f"sam:{kind}:{checkpoint}"
         self.decoder = PointDecoder(self.model)
         self.resize = ResizeLongestSide(self.model.image_encoder.img_size)
@@ -97,6 +99,10 @@ class SamSegmenter:
             "weights_sha256": file_key(checkpoint),
             "settings": plain(settings),
         }
+
+    def to(self, device: torch.device) -> None:
+        """Run the networks on a device from now on; masks are still chosen and drawn on the CPU."""
+        self.model, self.device = self.model.to(device).eval(), device  # eval: attention biases are made anew there
 
     @torch.inference_mode()
     def segment(self, image: UInt8[np.ndarray, "H W 3"]) -> Segments:
@@ -132,7 +138,7 @@ class SamSegmenter:
 
     def encode(self, image: UInt8[np.ndarray, "H W 3"]) -> tuple[Float[Tensor, "1 C rows cols"], tuple[int, int]]:
         """Run the image encoder; gives features and the height and width the picture has in the encoder's square."""
-        resized = torch.as_tensor(self.resize.apply_image(image)).permute(2, 0, 1)[None]
+        resized = torch.as_tensor(self.resize.apply_image(image)).permute(2, 0, 1)[None].to(self.device)
         return self.model.image_encoder(self.model.preprocess(resized)), (resized.shape[2], resized.shape[3])
 
     def _decode_grid(self, image: ImageSide, inner: tuple[int, int], tokens: tuple[int, int]) -> Candidates:
@@ -147,7 +153,7 @@ class SamSegmenter:
                 todo = todo[~certain[todo]]
                 if len(todo) == 0:
                     continue
-                batches = todo.split(self.settings.decoder_batch)
+                batches = todo.split(self.settings.decoder_batch if self.device.type == "cpu" else GPU_BATCH)
                 fresh = list(pool.map(lambda rows: self._decode(image, points[rows], rows, tokens), batches))
                 found += fresh
                 if self.settings.skip_confident:
@@ -156,11 +162,12 @@ class SamSegmenter:
 
     @torch.inference_mode()
     def _decode(self, image: ImageSide, points: Tensor, numbers: Tensor, tokens: tuple[int, int]) -> Candidates:
-        prompt, pixels = self.decoder.attend(image, self.decoder.prompt_tokens(points))
+        prompt, pixels = self.decoder.attend(image, self.decoder.prompt_tokens(points.to(self.device)))
         quality = self.decoder.quality(prompt)
         rows = (quality > self.settings.pred_iou_thresh).any(dim=1)  # the rest need no masks
-        logits = self.decoder.masks(prompt[rows], pixels[rows], image.grid, tokens)
-        return select(logits, quality[rows], numbers[rows], self.settings)
+        logits = self.decoder.masks(prompt[rows], pixels[rows], image.grid, tokens).cpu()
+        rows = rows.cpu()
+        return select(logits, quality.cpu()[rows], numbers[rows], self.settings)
 
     def _draw(self, level: Candidates, draw: Enlarger) -> LevelMasks:
         least = self.settings.min_area_px

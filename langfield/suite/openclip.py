@@ -53,6 +53,7 @@ class OpenClip:
     ) -> None:
         self.name = spec
         self._model, self._transform, self._tokenizer = model.eval(), transform, tokenizer
+        self._device = torch.device("cpu")
         self.dim = int(tokenizer_dim(model, tokenizer))
         self.provenance: dict[str, Any] = {
             "name": spec, "weights": spec, "sha256": weights_hash(model), "licence": licence,
@@ -65,17 +66,21 @@ class OpenClip:
         rows = []
         for start in range(0, len(images), BATCH):
             pixels = torch.stack([self._transform(Image.fromarray(i)) for i in images[start : start + BATCH]])
-            rows.append(self._model.encode_image(pixels).float())
+            rows.append(self._model.encode_image(pixels.to(self._device)).float().cpu())
         return F.normalize(torch.cat(rows), dim=1) if rows else torch.zeros(0, self.dim)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Float[Tensor, "B D"]:
         """Give one float32 unit vector per text."""
         rows = [
-            self._model.encode_text(self._tokenizer(list(texts[i : i + BATCH]))).float()
+            self._model.encode_text(self._tokenizer(list(texts[i : i + BATCH])).to(self._device)).float().cpu()
             for i in range(0, len(texts), BATCH)
         ]
         return F.normalize(torch.cat(rows), dim=1) if rows else torch.zeros(0, self.dim)
+
+    def to(self, device: torch.device) -> None:
+        """Encode on a device from now on."""
+        self._model, self._device = self._model.to(device), device
 
     def module(self) -> nn.Module:
         """Give the open_clip model itself."""

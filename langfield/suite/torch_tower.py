@@ -17,10 +17,10 @@ from langfield.errors import FormatError
 from langfield.suite.onnx_graph import Graph, read_graph
 from langfield.suite.onnx_tower import WEIGHTS, tower_provenance
 from langfield.suite.preprocess import clip_pixels
-from langfield.suite.vit import encode_pixels, from_state
+from langfield.suite.vit import cast, encode_pixels, from_state
 
 LAYERS, WIDTH, HEADS = 12, 768, 12
-BATCH = 8
+BATCH, GPU_BATCH = 8, 64
 
 
 def tower_state(graph: Graph) -> dict[str, Tensor]:
@@ -109,14 +109,19 @@ class TorchTower:
 
     def __init__(self, path: Path) -> None:
         self._state = tower_state(read_graph(path))
-        self._vit = from_state(self._state, HEADS)
+        self._vit, self._device = from_state(self._state, HEADS), torch.device("cpu")
         self.provenance: dict[str, Any] = tower_provenance(self.name, "float32, weights read back from 8 bits")
 
     def encode_images(self, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Float[Tensor, "B 512"]:
         """Give one float32 unit vector per picture (RGB, any sizes)."""
-        batches = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
-        rows = [encode_pixels(self._vit, clip_pixels(batch)) for batch in batches]
+        batch = BATCH if self._device.type == "cpu" else GPU_BATCH
+        batches = [images[i : i + batch] for i in range(0, len(images), batch)]
+        rows = [encode_pixels(self._vit, clip_pixels(batch).to(self._device)).cpu() for batch in batches]
         return F.normalize(torch.cat(rows), dim=1) if rows else torch.zeros(0, self.dim)
+
+    def to(self, device: torch.device) -> None:
+        """Encode on a device from now on."""
+        self._vit, self._device = cast(self._vit, device), device
 
     def module(self) -> nn.Module:
         """Give the tower as open_clip builds it: attention, layers and gradients are open to other code."""

@@ -101,12 +101,12 @@ def encode_pixels(vit: Vit, pixels: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "
     return (_norm(x, vit.ln_post) @ vit.proj).float()
 
 
-def cast(vit: Vit, dtype: torch.dtype) -> Vit:
-    """Give the same weights in another precision."""
+def cast(vit: Vit, to: torch.dtype | torch.device) -> Vit:
+    """Give the same weights in another precision or on another device."""
 
     def one(value: Any) -> Any:
         if isinstance(value, Tensor):
-            return value.to(dtype)
+            return value.to(to)
         return tuple(map(one, value)) if isinstance(value, tuple) else value
 
     blocks = tuple(Block(**{name: one(pair) for name, pair in vars(block).items()}) for block in vit.blocks)
