@@ -21,7 +21,7 @@ LEAST_TOP = 0.6
 """The bright end of the colours is never below this, so that an answer near 0.5 looks as dull as it is."""
 SELECTED = np.array([255, 105, 180], dtype=np.float32)
 """Pink is in none of the maps."""
-SELECTED_SHARE = 0.6
+SELECTED_SHARE = 0.8
 
 
 def top_of(query: Query) -> float:

@@ -27,6 +27,7 @@ from langfield.viewer.keep import (
     scene_key,
 )
 from langfield.viewer.rows import frozen
+from tests.series import cases
 from tests.viewer.scene import balls
 
 COUNT = 300
@@ -122,7 +123,7 @@ def test_damage_anywhere_is_a_sentence_or_the_truth(tmp_path: Path):
     rows = frozen(range(0, COUNT, 7))
     whole = save_selection(tmp_path, "thing", rows, KEY, COUNT).read_bytes()
     path, dice = tmp_path / "hurt.safetensors", random.Random(0)
-    for _ in range(400):
+    for _ in range(cases(400, 10_000)):
         data = bytearray(whole)
         match dice.randrange(3):
             case 0:
@@ -151,7 +152,7 @@ def save_for_ever(run: Path, ready: int) -> None:
 
 def test_a_kill_while_saving_leaves_old_or_new(tmp_path: Path):
     dice = random.Random(0)
-    for _ in range(10):
+    for _ in range(cases(10, 200)):
         heard, ready = os.pipe()
         child = os.fork()
         if child == 0:

@@ -30,7 +30,7 @@ class AskPanel:
 
     def __init__(self, desk: Desk, server: viser.ViserServer, newest: Newest) -> None:
         self._desk, self._newest, gui = desk, newest, server.gui
-        with gui.add_form("Ask") as form:
+        with gui.add_form("Ask") as self.form:
             self.text = gui.add_text("What", "", hint="A thing in a few words; | between names asks for any of them.")
             ask = gui.add_button("Ask", icon=viser.Icon.SEARCH)
         self.beside = gui.add_checkbox("Keep other questions", False, hint="Each gets a colour of its own.")
@@ -44,8 +44,8 @@ class AskPanel:
             )  # fmt: skip
             again = gui.add_button("Use these", color="gray")
             self.upload = gui.add_upload_button("Ask with a picture", mime_type="image/*", icon=viser.Icon.UPLOAD)
-        ask.on_click(lambda _: form.submit())
-        form.on_submit(lambda event: self._submit(event.client_id, self.text.value))
+        ask.on_click(lambda _: self.form.submit())
+        self.form.on_submit(lambda event: self._submit(event.client_id, self.text.value))
         clear.on_click(lambda _: desk.guarded(self._clear))
         self.beside.on_update(lambda event: setattr(desk, "beside", bool(event.target.value)))
         again.on_click(lambda event: self._later(event.client_id, self._against))
