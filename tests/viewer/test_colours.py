@@ -4,7 +4,16 @@ import cv2
 import numpy as np
 import torch
 
-from langfield.viewer.colours import colour_table, latent_colours, legend_html, relevancy_colours
+from langfield.viewer.colours import (
+    colour_table,
+    histogram_html,
+    label_colours,
+    latent_colours,
+    layered_colours,
+    legend_html,
+    relevancy_colours,
+    spread_colours,
+)
 
 
 def lightness(rgb: np.ndarray) -> np.ndarray:
@@ -57,3 +66,31 @@ def test_the_legend_says_its_numbers():
     text = legend_html(threshold=0.61, top=0.72)
     for number in ("0.50", "0.61", "0.72"):
         assert number in text
+
+
+def test_each_gaussian_takes_the_question_it_exceeds_most():
+    rgb = np.full((4, 3), 200, np.uint8)
+    first, second = np.array([0.9, 0.1, 0.8, 0.1]), np.array([0.1, 0.9, 0.9, 0.1])
+    layers = [(first, 0.5, 1.0, (255, 0, 0)), (second, 0.5, 1.0, (0, 0, 255))]
+    red, blue, both, none = layered_colours(layers, rgb).astype(int)
+    assert red[0] > red[2]
+    assert blue[2] > blue[0]
+    assert both[2] > both[0]
+    assert none.max() - none.min() == 0
+    assert none.max() < 100
+
+
+def test_near_is_bright_and_labels_differ():
+    spread = spread_colours(np.linspace(1, 9, 50)).astype(int).sum(1)
+    assert spread[0] > spread[-1]
+    labels = label_colours(np.arange(-1, 30))
+    assert labels[0].tolist() == [40, 40, 40]
+    assert len(np.unique(labels, axis=0)) == 31
+
+
+def test_the_histogram_says_how_many_and_escapes_nothing_odd():
+    scores = np.concatenate([np.full(900, 0.3), np.full(100, 0.7)])
+    html = histogram_html(scores, 0.5)
+    assert "100 of 1,000 Gaussians at or above 0.500" in html
+    assert html.count("<rect") == 2
+    assert "1,000 of 1,000" in histogram_html(scores, 0.0)
