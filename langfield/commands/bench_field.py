@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +63,15 @@ def bench_field(scenes: Sequence[Path], what: FieldBench, out: Path | None, sett
 
 
 def _of_scene(scene: Scene, what: FieldBench) -> dict[str, Any]:
-    cells: dict[str, list[Cell]] = {name: [] for name in rows.ROWS}
-    about = []
-    for seed in range(what.seeds):
-        geometry = train_geometry(scene, seed)
-        about.append(geometry.about)
-        for name in rows.ROWS:
-            say(f"{scene.name}, seed {seed}: {name}")
-            cells[name].append(_Bench(scene, geometry, name, seed).cell(what.retime))
+    made = [train_geometry(scene, seed) for seed in range(what.seeds)]
+    benches = {name: [_Bench(scene, geometry, name, i) for i, geometry in enumerate(made)] for name in rows.ROWS}
+    in_turn = [benches[name][seed] for seed in range(what.seeds) for name in rows.ROWS]
+    for one in in_turn:
+        one.score()
+    for one in in_turn:  # in a second pass, so that rows are timed soon after each other
+        one.take_time(what.retime)
+    cells: dict[str, list[Cell]] = {name: [one.cell() for one in benches[name]] for name in rows.ROWS}
+    about = [geometry.about for geometry in made]
     return {
         "views": len(scene.training), "queries": len(scene.labels.queries),
         "names": len({q.text for q in scene.labels.queries}), "notes": scene.labels.notes, "geometry": about,
@@ -92,24 +92,28 @@ class _Bench:
     row: str
     seed: int
 
-    def cell(self, retime: bool) -> Cell:
-        """Give scores and times, from the cache where they are there."""
-        scores, times = self._path("scores"), self._path("times")
-        if not self.scene.cache.has("bench", scores):
-            field = self._made.field
-            parts = {"made": self._made.about, "bytes": rows.bytes_per_gaussian(field)}
-            write_json(scores, {**score_row(self.scene, field), **parts})
-        if retime or not self.scene.cache.has("bench", times):
-            load = os.getloadavg()[0]
-            steps = int(self._made.about.get("steps", 0))
-            parts = {"queries": time_queries(self.scene, self._made.field), "load": load}
-            taken = rows.time_row(self.row, self.scene, self.geometry, self.seed, steps)
-            write_json(times, {**parts, "times": taken})
-        return {**read_json(scores), **read_json(times)}
+    def score(self) -> None:
+        """Find the scores, if the cache does not have them."""
+        path = self._path("scores")
+        if not self.scene.cache.has("bench", path):
+            say(f"{self.scene.name}, seed {self.seed}: {self.row}")
+            made = rows.make(self.row, self.scene, self.geometry, self.seed)
+            parts = {"made": made.about, "bytes": rows.bytes_per_gaussian(made.field)}
+            write_json(path, {**score_row(self.scene, made.field), **parts})
 
-    @cached_property
-    def _made(self) -> rows.Made:
-        return rows.make(self.row, self.scene, self.geometry, self.seed)
+    def take_time(self, again: bool) -> None:
+        """Measure times, if the cache does not have them or they are wanted again."""
+        path = self._path("times")
+        if again or not self.scene.cache.has("bench", path):
+            say(f"{self.scene.name}, seed {self.seed}: {self.row}, times")
+            load, made = os.getloadavg()[0], rows.make(self.row, self.scene, self.geometry, self.seed)
+            parts = {"queries": time_queries(self.scene, made.field), "load": load}
+            taken = rows.time_row(self.row, self.scene, self.geometry, self.seed, int(made.about.get("steps", 0)))
+            write_json(path, {**parts, "times": taken})
+
+    def cell(self) -> Cell:
+        """Give what was found."""
+        return {**read_json(self._path("scores")), **read_json(self._path("times"))}
 
     def _path(self, part: str) -> Path:
         key = content_key("field bench", part, _sources(), self.scene.key, self.geometry.key, self.row, self.seed)
