@@ -16,7 +16,6 @@ from langfield.capture.types import Capture
 from langfield.embed import FrameFeatures, embed_frames
 from langfield.errors import FormatError
 from langfield.field.instance_build import lift_things
-from langfield.field.language import LanguageSettings
 from langfield.field.lift_solve import check_lift
 from langfield.field.sog import read_splats
 from langfield.field.types import Field
@@ -30,7 +29,7 @@ from langfield.settings import RunSettings
 from langfield.stages import make_codec, needed_weights, prepare_frames, segment_frames, split_views
 from langfield.weights import require
 
-ADOPT_SETTINGS = RunSettings(hold_out_every=0, compress="codebook", language=LanguageSettings(mode="lift"))
+ADOPT_SETTINGS = RunSettings(hold_out_every=0)
 METHOD = "import"
 MIN_COVER = 0.05
 """Share of a picture that the splats must cover to count as seen in it."""

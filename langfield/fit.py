@@ -91,9 +91,11 @@ class FieldFit:
     """
 
     def __init__(self, views: Sequence[TrainingView], points: Points, settings: RunSettings) -> None:
-        if settings.language.mode != "lift" and settings.compress in ("codebook", "identity"):
+        if settings.language.mode != "lift" and settings.codec_kind in ("codebook", "identity"):
             raise SettingsError(
-                f"codes of kind {settings.compress} cannot be trained", "language mode fit", "choose language mode lift"
+                f"codes of kind {settings.codec_kind} cannot be trained",
+                "language mode fit",
+                "choose language mode lift",
             )
         self.views, self.settings = list(views), settings
         self.device = raster_device(settings.device)

@@ -51,8 +51,9 @@ class RunSettings:
     """How pictures are brought to upright pinhole form."""
     segment: SegmentSettings = field(default_factory=SegmentSettings)
     """How masks are made."""
-    compress: Literal["autoencoder", "codebook", "pca", "identity"] = "autoencoder"
-    """What makes codes of embeddings; codebook and identity need --language.mode lift."""
+    compress: Literal["auto", "autoencoder", "codebook", "pca", "identity"] = "auto"
+    """What makes codes of embeddings; auto: codebook where codes are lifted, autoencoder where they are fitted.
+    codebook and identity need --language.mode lift."""
     codec: AutoencoderSettings = field(default_factory=AutoencoderSettings)
     """The per-scene autoencoder."""
     codebook: CodebookSettings = field(default_factory=CodebookSettings)
@@ -71,6 +72,13 @@ class RunSettings:
     """Where stage artefacts are shared between runs; the user's cache folder by default."""
     redo: tuple[str, ...] = ()
     """Stages to run again although their artefacts are there: frames segments embeddings codec geometry."""
+
+    @property
+    def codec_kind(self) -> Literal["autoencoder", "codebook", "pca", "identity"]:
+        """What makes codes of embeddings."""
+        if self.compress != "auto":
+            return self.compress
+        return "codebook" if self.language.mode == "lift" else "autoencoder"
 
     @property
     def total_steps(self) -> int:

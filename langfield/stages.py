@@ -99,7 +99,7 @@ def make_codec(features: Sequence[FrameFeatures], settings: RunSettings, cache: 
     """Fit the scene's codec to the embeddings of all training views, or read it back."""
     known = {"codebook": settings.codebook, "pca": settings.pca_width, "identity": None}
     # the autoencoder is named by its settings alone, as in caches written before there were others
-    how = (settings.compress, known[settings.compress]) if settings.compress in known else settings.codec
+    how = (settings.codec_kind, known[settings.codec_kind]) if settings.codec_kind in known else settings.codec
     key = content_key("codec", VERSIONS["codec"], [f.embeddings.stem for f in features], how)
     path = cache.path("codec", key, ".safetensors")
     if cache.has("codec", path):
@@ -117,10 +117,10 @@ def make_codec(features: Sequence[FrameFeatures], settings: RunSettings, cache: 
 
 
 def _fit_codec(vectors: Float[Tensor, "M D"], settings: RunSettings, unfinished: Path) -> Codec:
-    if settings.compress == "codebook":
+    if settings.codec_kind == "codebook":
         return fit_codebook(vectors, settings.codebook)
-    if settings.compress == "pca":
+    if settings.codec_kind == "pca":
         return fit_pca(vectors, settings.pca_width)
-    if settings.compress == "identity":
+    if settings.codec_kind == "identity":
         return fit_identity(vectors)
     return fit_autoencoder(vectors, settings.codec, unfinished)

@@ -29,8 +29,8 @@ ADAM = ("step", "exp_avg", "exp_avg_sq")
 class LanguageSettings:
     """How the codes are found."""
 
-    mode: Literal["fit", "lift"] = "fit"
-    """fit: trained as LangSplat does; lift: in closed form, in one pass over the views."""
+    mode: Literal["fit", "lift"] = "lift"
+    """lift: in closed form, in one pass over the views; fit: trained as LangSplat does; the rest is for fit."""
     steps: int = 300
     """Steps in all, one view each; the learning rate falls to a tenth over them."""
     gather_steps: int = 60

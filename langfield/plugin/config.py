@@ -6,6 +6,7 @@ from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, Mac
 from nerfstudio.plugins.types import MethodSpecification
 
 from langfield.codec.autoencoder import LANGSPLAT_SIZES, AutoencoderSettings
+from langfield.field.language import LanguageSettings
 from langfield.plugin.datamanager import LangsplatDataManagerConfig
 from langfield.plugin.model import LangsplatModelConfig
 from langfield.plugin.pipeline import LangsplatPipelineConfig
@@ -13,9 +14,8 @@ from langfield.plugin.trainer import LangsplatTrainerConfig, default_device
 from langfield.settings import RunSettings
 
 
-def method(name: str, codec: AutoencoderSettings, description: str) -> MethodSpecification:
-    """Give a method of nerfstudio's; only the codec differs between ours."""
-    settings = RunSettings(codec=codec)
+def method(name: str, settings: RunSettings, description: str) -> MethodSpecification:
+    """Give a method of nerfstudio's; only the language stage differs between ours."""
     config = LangsplatTrainerConfig(
         method_name=name,
         machine=MachineConfig(device_type=default_device()),
@@ -37,11 +37,11 @@ def method(name: str, codec: AutoencoderSettings, description: str) -> MethodSpe
 
 langsplat = method(
     "langsplat",
-    AutoencoderSettings(),
+    RunSettings(),
     "Language field: Gaussians that carry compressed CLIP features and answer text queries, on CPU or GPU.",
 )
 langsplat_paper = method(
     "langsplat-paper",
-    AutoencoderSettings(**LANGSPLAT_SIZES),
-    "langsplat with the autoencoder's sizes as LangSplat publishes them: three numbers a Gaussian and level.",
+    RunSettings(codec=AutoencoderSettings(**LANGSPLAT_SIZES), language=LanguageSettings(mode="fit")),
+    "LangSplat's own language stage: codes of its autoencoder, three numbers a Gaussian and level, fitted.",
 )

@@ -22,7 +22,7 @@ SETTINGS = RunSettings(
     segment=SegmentSettings(min_area_px=12),
     codec=AutoencoderSettings(epochs=150),
     photometric=PhotometricSettings(steps=60, densify_every=20, max_gaussians=3000),
-    language=LanguageSettings(steps=24, gather_steps=12),
+    language=LanguageSettings(mode="fit", steps=24, gather_steps=12),
 )
 
 
