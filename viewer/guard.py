@@ -47,6 +47,11 @@ class GuardedServer(viser.ViserServer):
                 "the viewer's gate does not fit this viser", f"viser {viser.__version__}", "pip install 'viser==1.1.1'"
             )
 
+    def stop(self) -> None:
+        """End; viser would say so among a command's results."""
+        with redirect_stdout(io.StringIO()):
+            super().stop()
+
     def request_share_url(self, verbose: bool = True) -> str | None:  # noqa: ARG002
         """Refuse."""
         return None

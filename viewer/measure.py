@@ -126,6 +126,8 @@ def measure_viewer(gaussians: int, questions: int, pages: int) -> dict[str, Any]
         app.start()
         open_pages = [Page(app) for _ in range(pages)]
         try:
+            while app.traffic.total_bytes < 32 * gaussians * pages:
+                time.sleep(QUIET_S)
             settle(app)
             whole = app.traffic.total_bytes // pages
             app.ask("thing 0")

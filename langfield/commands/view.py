@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+BEHIND = 15
+"""How far the viewer steps back (of 19) where the run it follows still trains."""
 
 
 def view(
@@ -29,4 +33,6 @@ def view(
     from langfield.viewer.watching import Snapshots, is_training, open_anything
 
     watch = Snapshots(run).newer if is_training(run) else None
+    if watch is not None:
+        os.nice(BEHIND)
     serve(open_anything(run), ViewerSettings(host, port, allow_network=allow_network), share_minutes, watch)
