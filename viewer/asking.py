@@ -37,6 +37,8 @@ class Found:
     """Encoders and negatives, in words."""
     judged: Judgement
     """Whether it is in the scene at all."""
+    in_words: bool = True
+    """Whether it was asked in words."""
 
     @property
     def level(self) -> int:
@@ -140,7 +142,7 @@ class Asker:
         words = phrases.encoder.get("name", "unknown")
         about = f"{image} (pictures), {words} (question); against: {', '.join(phrases.negatives)}"
         places = tuple(self.ground.place(level) for level in scores)
-        return Found(name, scores, places, about, self._judge(phrases))
+        return Found(name, scores, places, about, self._judge(phrases), phrases.space == "text")
 
     def _judge(self, phrases: Phrases) -> Judgement:
         if self._calibrator is None:
@@ -165,8 +167,9 @@ class Asker:
             things = {found.level: replace(things[found.level], threshold=nothing)}
         told = f"{judged.verdict[0].upper()}{judged.verdict[1:]}: {judged.note}."
         return Query(
-            found.text, found.scores, things, found.level, found.about, told, judged.score, view=view and view.name
-        )
+            found.text, found.scores, things, found.level, found.about, told, judged.score,
+            view=view and view.name, in_words=found.in_words,
+        )  # fmt: skip
 
 
 class _Blank:

@@ -55,7 +55,7 @@ class Desk:
 
     def adopt(self, run: Run, asker: Asker, scene: SplatScene) -> None:
         """Go on with a later state of the run: its questions are asked again, selections and edits begin anew."""
-        asked = [q.text for q in self.document.queries if not q.about.startswith("a picture")]
+        asked = [q.text for q in self.document.queries if q.in_words]
         with self.lock:
             self.run, self.asker, self.ground = run, asker, asker.ground
             self._scene, self._painter = scene, Painter(run.field, scene.rgb)
@@ -201,5 +201,5 @@ class Desk:
         with self.lock:
             self.negatives = tuple(words) or CANONICALS
             query = self.document.query
-        if query is not None and not query.about.startswith("a picture"):
+        if query is not None and query.in_words:
             self.show(self.asker.ask(query.text, self.negatives))

@@ -60,6 +60,9 @@ class Query:
     view: str | None = None
     """Name of the frame that shows it best."""
 
+    in_words: bool = True
+    """Whether it was asked in words, so that it can be asked again."""
+
     @property
     def level(self) -> int:
         """The level shown."""

@@ -36,6 +36,8 @@ class SelectPanel:
         self.how = gui.add_dropdown("A new selection", HOWS, initial_value="replace", hint=HOW_HINT)
         self._button("Select what is lit", self.select_lit, viser.Icon.SUN, "All Gaussians above the threshold.")
         self._button("Select the thing", self.select_thing, viser.Icon.TARGET, "Those that make up the thing found.")
+        self._clicked: int | None = None
+        self._button("Ask for things like it", self.ask_like, viser.Icon.SEARCH, "Like what was clicked last.")
         rectangle = gui.add_button("Draw a rectangle", icon=viser.Icon.MARQUEE_2, color="gray", hint=RECTANGLE_HINT)
         self.through = gui.add_checkbox("Through what hides", False)
         self._button("Grow", lambda: self.step(picking.grow), viser.Icon.ARROWS_MAXIMIZE, "By about one Gaussian.")
@@ -76,6 +78,7 @@ class SelectPanel:
         if row is None:
             desk.tell("There is nothing under the click.")
             return
+        self._clicked = row
         self._choose(self._thing_at(row))
 
     def _thing_at(self, row: int) -> Rows:
@@ -88,8 +91,7 @@ class SelectPanel:
             return things[0]
         if desk.run.field.codes is None:
             return frozen([row])
-        level = desk.document.query.level if desk.document.query else len(desk.run.field.codes) - 1
-        return desk.asker.alike(row, level)
+        return desk.asker.alike(row, self._level())
 
     def _choose(self, rows: Rows) -> None:
         self._desk.message = f"{len(rows):,} Gaussians chosen ({self.how.value})."
@@ -125,6 +127,17 @@ class SelectPanel:
         if query is None:
             raise LangfieldError("nothing was asked", remedy="ask first")
         self._choose(query.thing.rows)
+
+    def ask_like(self) -> None:
+        """Ask for everything that means what was clicked last."""
+        if self._clicked is None:
+            raise LangfieldError("nothing was clicked", remedy="click a thing first")
+        asker = self._desk.asker
+        self._desk.show(asker.ask_like(self._clicked, self._level(), self._desk.negatives))
+
+    def _level(self) -> int:
+        codes, query = self._desk.run.field.codes, self._desk.document.query
+        return query.level if query else 0 if codes is None else len(codes) - 1
 
     def step(self, change: Callable[[np.ndarray, Rows, float], Rows]) -> None:
         """Grow or shrink the selection by about a Gaussian."""
