@@ -85,7 +85,7 @@ class SplatScene:
         self._opacity = (torch.sigmoid(g.logit_opacities.float().cpu()) * 255).to(torch.uint8).numpy()
         order = along_a_curve(g.means.float().cpu().nan_to_num(0.0).numpy())
         self._pieces = np.array_split(order, int(np.clip(len(order) // PIECE, 1, MOST_PIECES)))
-        self._at = self._means.copy()
+        self._at = self._means
         self._colours = _rgba(self.rgb, self._opacity)
         spread = covariances(g.quats.float().cpu(), scales / unit).numpy()
         self._handles = [
@@ -112,7 +112,9 @@ class SplatScene:
         opacity = self._opacity if gone is None else np.where(gone, 0, self._opacity).astype(np.uint8)
         colours = _rgba(rgb, opacity)
         at = self._means if offsets is None else (self._means + offsets / self._unit).astype(np.float32)
-        changed = (colours != self._colours) | (at != self._at).any(axis=1)
+        changed = colours != self._colours
+        if at is not self._at:
+            changed |= (at != self._at).any(axis=1)
         self._colours, self._at = colours, at
         sent = 0
         with self._server.atomic():

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from langfield.viewer.splats import WIDEST, base_colours, covariances, unit_for_half_precision
+from langfield.viewer.app import ViewerApp, ViewerSettings
+from langfield.viewer.splats import WIDEST, along_a_curve, base_colours, covariances, unit_for_half_precision
+from tests.viewer.scene import MadeUpRun
 
 
 def test_covariances_agree_with_a_naive_twin():
@@ -34,3 +36,36 @@ def test_variances_stay_finite_and_positive_in_half_precision(usual: float, wide
 def test_base_colours_of_grey_white_and_nan():
     sh = torch.tensor([[[0.0] * 3], [[9.0] * 3], [[float("nan")] * 3]])
     assert base_colours(sh).tolist() == [[128] * 3, [255] * 3, [128] * 3]
+
+
+def test_a_curve_visits_every_point_once_and_neighbours_together():
+    dice = np.random.default_rng(0)
+    points = dice.random((4096, 3))
+    order = along_a_curve(points)
+    assert np.array_equal(np.sort(order), np.arange(4096))
+    spread = [points[piece].std(axis=0).mean() for piece in np.array_split(order, 8)]
+    assert np.mean(spread) < 0.75 * points.std(axis=0).mean()
+    assert len(along_a_curve(points[:0])) == 0
+
+
+def test_only_what_changed_is_sent_and_moving_back_restores(run: MadeUpRun):
+    app = ViewerApp(run, ViewerSettings(port=0))
+    app.start()
+    try:
+        scene, count = app.scene, len(run.field.gaussians)
+        assert scene.paint(scene.rgb) == 0
+        one = scene.rgb.copy()
+        one[7] = 255 - one[7]
+        assert 0 < scene.paint(one) < 32 * count / 2
+        assert np.array_equal(scene.shown, one)
+        offsets = np.zeros((count, 3))
+        offsets[5] = (0.0, 0.0, 1.0)
+        assert 0 < scene.paint(one, offsets=offsets) < 32 * count / 2
+        assert scene.paint(one, offsets=offsets) == 0
+        assert scene.paint(one) > 0
+        gone = np.zeros(count, bool)
+        gone[3] = True
+        scene.paint(one, gone)
+        assert np.array_equal(np.flatnonzero(~scene.visible), [3])
+    finally:
+        app.stop()
