@@ -213,15 +213,16 @@ def load_autoencoder(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) ->
     settings, dim, fidelity = _read_about(about)
     with torch.device("meta"):
         network = _Network(dim, settings)
-    expected = {name: t.shape for name, t in network.state_dict().items()}
+    expected = network.state_dict()
     if set(expected) != set(tensors):
         odd = sorted(set(expected) ^ set(tensors))
         raise FormatError("codec file has missing or unknown tensors", ", ".join(odd[:3]), "fit the codec again")
-    for name, shape in expected.items():
-        if tensors[name].shape != shape or not torch.isfinite(tensors[name]).all():
+    for name, like in expected.items():
+        found = tensors[name]
+        if found.shape != like.shape or found.dtype != like.dtype or not torch.isfinite(found).all():
             raise FormatError(
-                f"codec tensor is not finite or not of shape {tuple(shape)}",
-                f"{name}: {tuple(tensors[name].shape)}",
+                f"codec tensor is not finite or not {like.dtype} of shape {tuple(like.shape)}",
+                f"{name}: {tuple(found.shape)}, {found.dtype}",
                 "fit the codec again",
             )
     network.load_state_dict(dict(tensors), assign=True)
