@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
+from nerfstudio.utils import writer
 
 from langfield.artefacts import atomic_path, content_key
 from langfield.capture import read_capture
@@ -78,6 +79,16 @@ def in_one_sentence(work: Callable[[], None]) -> None:
         raise SystemExit(1) from None
 
 
+def end_logs() -> None:
+    """Close nerfstudio's logs, which it keeps open for the process: the next run would write into them as well."""
+    for log in writer.EVENT_WRITERS:
+        if isinstance(log, writer.TensorboardWriter):
+            log.tb_writer.close()
+    writer.EVENT_WRITERS.clear()
+    writer.EVENT_STORAGE.clear()
+    writer.GLOBAL_BUFFER.clear()
+
+
 class LangsplatTrainer(Trainer):
     """Runs the 2D stages, then colour and language steps, and leaves a finished run.
 
@@ -126,8 +137,11 @@ class LangsplatTrainer(Trainer):
         self.config.max_num_iterations = max(0, self.total_steps - self._start_step)
         self.step = max(self._start_step - 1, 0)
         self.bar = StepBar(self.config.settings().photometric.steps, self.total_steps, self._start_step)
-        with self.bar:
-            super().train()
+        try:
+            with self.bar:
+                super().train()
+        finally:
+            end_logs()
 
     def train_iteration(self, step: int) -> Any:
         """Do one step; optimizers and loss are the fit's own."""

@@ -48,6 +48,13 @@ def test_a_run_is_finished_and_whole(trained: tuple[Path, Path]):
         assert (run / name).stat().st_size > 0, name
 
 
+def test_the_next_run_of_the_process_does_not_write_into_this_ones_logs(trained: tuple[Path, Path]):
+    from nerfstudio.utils import writer
+
+    assert list(trained[1].glob("events.out.tfevents*"))
+    assert writer.EVENT_WRITERS == writer.EVENT_STORAGE == []
+
+
 @pytest.mark.parametrize("thing", list(BALLS))
 def test_words_lead_to_the_ball(trained: tuple[Path, Path], thing: str):
     run = open_run(trained[1])
