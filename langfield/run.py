@@ -82,13 +82,17 @@ def find_run(path: Path) -> Path:
     path = path.parent if path.name in ("config.yml", MANIFEST) else path
     if (path / MANIFEST).is_file():
         return path
-    below = sorted(path.glob(f"**/{MANIFEST}"), key=lambda p: p.stat().st_mtime) if path.is_dir() else []
-    # What the viewer saves inside a run (edited scenes, snapshots) is opened by its own name only.
-    below = [p for p in below if not any((folder / MANIFEST).is_file() for folder in p.parent.parents)]
-    done = [p.parent for p in below if _manifest(p).get("state") == "finished"]
+    done = [p.parent for p in runs_below(path) if _manifest(p).get("state") == "finished"]
     if not done:
         raise FormatError("no finished run here", path, "train one with: ns-train langsplat --data DIR")
     return done[-1]
+
+
+def runs_below(path: Path) -> list[Path]:
+    """Give the manifests of the runs below a folder, finished or not, the newest last."""
+    below = sorted(path.glob(f"**/{MANIFEST}"), key=lambda p: p.stat().st_mtime) if path.is_dir() else []
+    # What the viewer saves inside a run (edited scenes, snapshots) is opened by its own name only.
+    return [p for p in below if not any((folder / MANIFEST).is_file() for folder in p.parent.parents)]
 
 
 def open_run(path: Path) -> Run:

@@ -10,15 +10,19 @@ from langfield.errors import FormatError
 from langfield.field.ply import read_ply
 from langfield.field.types import Field
 from langfield.progress import say
-from langfield.run import MANIFEST, SNAPSHOT, Run, open_run
+from langfield.run import MANIFEST, SNAPSHOT, Run, open_run, runs_below
 
 WAIT_S = 2.0
 
 
-def open_anything(path: Path) -> Run:
+def open_anything(path: Path, watch: Snapshots | None = None) -> Run:
     """Open what a person wants to look at: a run, finished or not yet, or Gaussians alone.
 
     For a run without a finished state this waits for its first snapshot.
+
+    Args:
+        path: a run's folder or a .ply.
+        watch: what follows the run afterwards, so that it does not give the same state again.
 
     Raises:
         FormatError: it is neither, or damaged.
@@ -27,7 +31,7 @@ def open_anything(path: Path) -> Run:
         return splats_alone(path)
     if not is_training(path):
         return open_run(path)
-    watch = Snapshots(path)
+    watch = watch or Snapshots(path)
     said = False
     while (run := watch.newer()) is None:
         if not is_training(path):
@@ -37,6 +41,20 @@ def open_anything(path: Path) -> Run:
             said = True
         time.sleep(WAIT_S)
     return run
+
+
+def locate(path: Path) -> Path:
+    """Give the run that is meant by its config.yml or by a folder above runs: the newest, also one that still trains.
+
+    A run without anything to show yet, new or broken off, gives way to a finished one.
+    """
+    path = path.parent if path.name in ("config.yml", MANIFEST) else path
+    if path.suffix.lower() == ".ply" or not path.is_dir() or (path / MANIFEST).is_file():
+        return path
+    runs = {run: run.stat().st_mtime for run in runs_below(path)}
+    shown = [run for run in runs if not is_training(run.parent) or (run.parent / SNAPSHOT / MANIFEST).is_file()]
+    newest = max(shown or runs, key=lambda run: runs[run], default=None)
+    return path if newest is None else newest.parent
 
 
 def splats_alone(path: Path) -> Run:

@@ -22,17 +22,19 @@ def view(
     """Open a field in the browser: type words, see where they are.
 
     Args:
-        run: a run's folder, its config.yml, a folder with runs below it, or Gaussians alone (a .ply). A run that still
-            trains is shown as far as it is, and followed.
+        run: a run's folder, its config.yml, a folder with runs below it (the newest is taken), or Gaussians alone (a
+            .ply). A run that still trains is shown as far as it is, and followed.
         host: address to listen on; any but this machine's own needs --allow-network.
         port: port to listen on; the next free one where it is in use.
         allow_network: let others on the network reach the page.
         share_minutes: also print a link for others that only allows to look around, for so long.
     """
     from langfield.viewer.app import ViewerSettings, serve
-    from langfield.viewer.watching import Snapshots, is_training, open_anything
+    from langfield.viewer.watching import Snapshots, is_training, locate, open_anything
 
-    watch = Snapshots(run).newer if is_training(run) else None
+    run = locate(run)
+    watch = Snapshots(run) if is_training(run) else None
     if watch is not None:
         os.nice(BEHIND)
-    serve(open_anything(run), ViewerSettings(host, port, allow_network=allow_network), share_minutes, watch)
+    settings = ViewerSettings(host, port, allow_network=allow_network)
+    serve(open_anything(run, watch), settings, share_minutes, watch and watch.newer)
