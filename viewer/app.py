@@ -17,7 +17,6 @@ import viser
 from langfield.errors import EnvironmentProblem, LangfieldError, SettingsError
 from langfield.progress import say
 from langfield.run import Run
-from langfield.suite.types import ImageEncoder
 from langfield.viewer import cameras
 from langfield.viewer.asking import Asker, Encoders
 from langfield.viewer.desk import Desk
@@ -112,10 +111,13 @@ class ViewerApp:
         ground = Ground(self._run.field.gaussians, self._run.frames)
         self._look(server, ground)
         run, spec = self._run, self._settings.text_encoder
-        self._encoders = Encoders(cache(lambda: run.text_encoder(spec)), cache(lambda: image_encoder(run)))
+        self._encoders = Encoders(cache(lambda: run.text_encoder(spec)), cache(run.image_encoder))
         self._desk = Desk(self._run, Asker(self._run.field, ground, self._encoders), self.scene)
         self.panels = Panels(self._desk, server, self.newest)
         self._desk.refresh()
+        desk = self._desk
+        # Not said here: this is the thread that sends, and the page may be busy with a question.
+        self.gate.tell = lambda text: self.newest.put(None, partial(desk.tell, f"⚠ {text[0].upper()}{text[1:]}."))
 
     def _look(self, server: viser.ViserServer, ground: Ground) -> None:
         """Orient the world and start every page from the training view that shows most."""
@@ -173,13 +175,6 @@ class Panels:
         self.redo = server.gui.add_button("Redo", icon=viser.Icon.ARROW_FORWARD_UP, color="gray")
         self.undo.on_click(lambda _: desk.guarded(desk.undo))
         self.redo.on_click(lambda _: desk.guarded(desk.redo))
-
-
-def image_encoder(run: Run) -> ImageEncoder:
-    """Load the image encoder a run's field was made with."""
-    from langfield.suite import image_encoder as make
-
-    return make(run.manifest["settings"]["image_encoder"])
 
 
 def serve(

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec.msgpack
 
 from langfield.progress import say
+from langfield.viewer.uploads import Uploads
 
 Role = Literal["owner", "reader"]
 LOOK = frozenset({"ViewerCameraMessage", "GetRenderResponseMessage", "FileTransferPartAck"})
@@ -88,6 +89,8 @@ class Gate:
         self.cookie = f"langfield_{secrets.token_hex(4)}"
         self.inside = 0
         """Connections open now."""
+        self.tell: Callable[[str], object] = lambda _: None
+        """Says on the page why an upload was refused."""
         self.clock = clock
         self._loopback = loopback
         self._keys = [Key(secrets.token_urlsafe(24), "owner")]
@@ -157,6 +160,7 @@ class Door:
     def __init__(self, gate: Gate, key: Key, clock: Callable[[], float] = time.monotonic) -> None:
         self._gate, self.key = gate, key
         self._all, self._asks = Bucket(gate.limits.messages_per_s, clock), Bucket(gate.limits.asks_per_s, clock)
+        self._uploads = Uploads(gate.limits.upload_bytes)
 
     def judge(self, raw: object) -> Refusal | None:
         """Give None for a message that may pass; a refusal of status 400 means that the connection should end."""
@@ -185,11 +189,12 @@ class Door:
             updates = message.get("updates")
             if not isinstance(updates, dict) or set(updates) != {"value"}:
                 return Refusal(403, "only values of controls may be set")
-        size = message.get("size_bytes", 0)
-        if kind == "FileTransferStartUpload" and not (isinstance(size, int) and 0 < size <= limits.upload_bytes):
-            return Refusal(403, f"uploads are limited to {limits.upload_bytes >> 20} MiB")
         if not is_sound(message, limits.text):
             return Refusal(403, "a text is too long or a number is not finite")
+        if kind == "FileTransferStartUpload" and not self._uploads.begins(message):
+            return Refusal(413, f"uploads are limited to {limits.upload_bytes >> 20} MiB")
+        if kind == "FileTransferPart" and not self._uploads.takes(message):
+            return Refusal(403, "a part of no announced upload")
         return None
 
 

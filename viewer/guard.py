@@ -149,6 +149,8 @@ class Judged:
                 self._traffic.arrived()
                 return raw
             self._gate.log.note(refusal or Refusal(400, "not a message of a page"))
+            if refusal is not None and refusal.status == 413:
+                self._gate.tell(refusal.reason)
             if refusal is None or refusal.status == 400:
                 await self._inner.close(1008, "refused")
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import viser
 
-from langfield.capture.images import opened, read_picture
-from langfield.errors import FormatError, QueryError
+from langfield.errors import QueryError
 from langfield.query.relevancy import CANONICALS
 from langfield.viewer.desk import Desk
 from langfield.viewer.newest import Newest
 from langfield.viewer.panels.say import answers_html, paragraph
+from langfield.viewer.uploads import uploaded_picture
 
-MOST_PIXELS = 50_000_000
 MOST_NEGATIVES = 32
 
 
@@ -70,14 +68,7 @@ class AskPanel:
 
     def _picture(self) -> None:
         file, desk = self.upload.value, self._desk
-        suffix = Path(file.name).suffix.lower()[:6]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"upload{suffix if suffix[1:].isalnum() else ''}"
-            path.write_bytes(file.content)
-            with opened(path) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    raise FormatError(f"a picture of more than {MOST_PIXELS:,} pixels was uploaded", file.name[:80])
-            picture = read_picture(path)
+        picture = uploaded_picture(file.name, file.content)
         desk.show(desk.asker.ask_picture(Path(file.name).name[:80], picture, desk.negatives))
 
     def refresh(self) -> None:
