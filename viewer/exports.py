@@ -187,6 +187,7 @@ def save_scene(run: Run, edits: Edits, name: str) -> Path:
         take(edited(field.gaussians, edits), rows), None if field.codes is None else field.codes[:, at], field.codec,
         {**field.provenance, "edited_from": run.path.name},
         None if field.reliability is None else field.reliability[:, at],
+        None if field.instances is None else field.instances.of_kept(torch.from_numpy(~gone)),
     )  # fmt: skip
     save_field(folder, kept)
     write_ply(folder / "point_cloud.ply", kept.gaussians)

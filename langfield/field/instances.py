@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float16, Float32, Int32, Int64
+from jaxtyping import Bool, Float, Float16, Float32, Int32, Int64
 from torch import Tensor
 
 from langfield.errors import FormatError
@@ -56,6 +56,28 @@ class Instances:
     def score(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "I Q"]:
         """Give the cosine of every instance with every unit query."""
         return self.vectors.float() @ queries.float().T
+
+    def of_kept(self, kept: Bool[Tensor, " N"]) -> Instances:
+        """Give the things of a part of the Gaussians; those that lose all of theirs go.
+
+        Args:
+            kept: which Gaussians stay; rows of the result count these only.
+        """
+        stays = kept[self.rows.long()]
+        owner, rows = self.owner[stays], (kept.cumsum(0) - 1)[self.rows[stays].long()]
+        sizes = torch.bincount(owner, minlength=len(self))
+        order = torch.argsort(sizes, descending=True, stable=True)[: int((sizes > 0).sum())]
+        number = torch.full((len(self),), -1).index_copy(0, order, torch.arange(len(order)))
+        members = torch.cat([number[self.members[:, :1].long()].int(), self.members[:, 1:]], dim=1)
+        members = members[members[:, 0] >= 0]
+        return Instances(
+            self.vectors[order],
+            self.views[order],
+            self.reliability[order],
+            torch.cat([sizes.new_zeros(1), sizes[order].cumsum(0)]),
+            rows[torch.argsort(number[owner], stable=True)].int(),
+            members[torch.argsort(members[:, 0], stable=True)],
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """Give the state for `artefacts.write_tensors`."""

@@ -1,7 +1,10 @@
 """Instances on disk: what is written comes back, and crafted files are refused."""
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from langfield.artefacts import read_tensors, write_tensors
 from langfield.codec import Identity
@@ -33,6 +36,39 @@ def test_what_holds_a_gaussian():
     assert found.of_gaussian(0) == [0]
     assert found.of_gaussian(99) == []
     assert found.score(torch.eye(4)[:3]).tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+N = 9
+THINGS = st.lists(st.sets(st.integers(0, N - 1), min_size=1), min_size=1, max_size=5)
+
+
+def of_sets(things: list[set[int]]) -> Instances:
+    """Make instances of sets of Gaussians, largest first; each has a vector, and a segment in view 0 and 1."""
+    things = sorted(things, key=len, reverse=True)
+    count = len(things)
+    return Instances(
+        torch.eye(N).half()[:count],
+        torch.arange(count).int(),
+        torch.arange(count).float(),
+        torch.tensor([0, *np.cumsum([len(t) for t in things])]),
+        torch.tensor([row for t in things for row in sorted(t)]).int(),
+        torch.tensor([[i, view, 10 * i + view] for i in range(count) for view in (0, 1)]).int(),
+    )
+
+
+@given(THINGS, st.sets(st.integers(0, N - 1)))
+def test_of_kept_gaussians_every_thing_keeps_its_own(things: list[set[int]], kept: set[int]):
+    whole, place = of_sets(things), {row: i for i, row in enumerate(sorted(kept))}
+    part = whole.of_kept(torch.tensor([row in kept for row in range(N)]))
+    load_instances(part.tensors(), max(1, len(kept)), N)  # sound, rows rising
+    assert sorted(part.sizes.tolist(), reverse=True) == part.sizes.tolist()
+    was = part.views.tolist()  # which thing of the whole each is
+    left = {i: [place[r] for r in whole.gaussians(i).tolist() if r in kept] for i in range(len(whole))}
+    assert sorted(was) == [i for i, rows in left.items() if rows]
+    assert [part.gaussians(i).tolist() for i in range(len(part))] == [left[i] for i in was]
+    assert torch.equal(part.vectors, whole.vectors[was])
+    assert part.reliability.tolist() == was
+    assert part.members.tolist() == [[i, view, 10 * old + view] for i, old in enumerate(was) for view in (0, 1)]
 
 
 def test_they_lie_in_the_field_file_whole_or_not_at_all(tmp_path):

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from langfield.artefacts import write_json
 from langfield.errors import LangfieldError
+from langfield.field.instances import Instances
 from langfield.run import find_run, open_run
 from langfield.viewer import session
 from langfield.viewer.boxes import axis_box, upright_box
@@ -24,7 +25,7 @@ from langfield.viewer.cameras import in_camera
 from langfield.viewer.exports import Wanted, export_selection, new_folder, plain_name, save_scene
 from langfield.viewer.rows import EMPTY, frozen
 from langfield.viewer.session import Document, Edits
-from tests.viewer.scene import CENTRES, balls, made_up_run
+from tests.viewer.scene import CENTRES, DIM, balls, made_up_run
 
 GAUSSIANS, KIND = balls()
 BALL = frozen(np.flatnonzero(KIND.numpy() == 1))
@@ -119,10 +120,21 @@ def test_an_upright_box_is_found_again_however_it_is_turned(turn: float):
     assert np.isfinite(one.corners).all()
 
 
+def balls_as_things() -> Instances:
+    """Each ball as a thing; views tells which it is."""
+    rows = [torch.nonzero(KIND.eq(ball))[:, 0].int() for ball in (1, 2, 3)]
+    first = torch.tensor([0, *(len(r) for r in rows)]).cumsum(0)
+    members = torch.tensor([[0, 0, 0], [1, 0, 1], [2, 0, 2]]).int()
+    return Instances(
+        torch.eye(DIM).half()[:3], torch.tensor([1, 2, 3]).int(), torch.ones(3), first, torch.cat(rows), members
+    )
+
+
 def test_an_edited_scene_is_a_run_of_its_own(tmp_path: Path):
     home = tmp_path / "runs" / "one"
     run = made_up_run(path=home)
-    run = dataclasses.replace(run, manifest={**run.manifest, "version": 1, "state": "finished"})
+    field = dataclasses.replace(run.field, instances=balls_as_things())
+    run = dataclasses.replace(run, field=field, manifest={**run.manifest, "version": 1, "state": "finished"})
     write_json(home / "manifest.json", run.manifest)
     document = session.select(Document(len(GAUSSIANS)), BALL)
     document = session.move(session.tint(document, (255, 0, 0)), (0.0, 0.0, 1.0))
@@ -138,6 +150,9 @@ def test_an_edited_scene_is_a_run_of_its_own(tmp_path: Path):
     assert opened.field.codes is not None
     assert run.field.codes is not None
     torch.testing.assert_close(opened.field.codes[:, left == 1], run.field.codes[:, KIND == 1])
+    assert opened.field.instances is not None
+    assert opened.field.instances.views.tolist() == [1]  # the red ball; green is deleted, blue hidden
+    assert opened.field.instances.gaussians(0).tolist() == np.flatnonzero(left.numpy() == 1).tolist()
     assert {f.name for f in opened.frames} == {f.name for f in run.frames}
     assert find_run(tmp_path).resolve() == home.resolve()  # the run itself, not what was saved inside it later
     everything = session.edit(session.select(Document(len(GAUSSIANS)), frozen(range(len(GAUSSIANS)))), "hide").edits
