@@ -78,6 +78,31 @@ def test_a_flood_of_questions_is_refused_and_the_others_are_served(app: ViewerAp
     assert app.newest.done - begun <= 12 * seconds + 30
 
 
+def test_of_200_questions_at_once_those_beyond_the_rate_are_refused(app: ViewerApp, capsys: pytest.CaptureFixture[str]):
+    """What passes and what is refused add up; each reason is said once; the next page asks as if nothing had been."""
+    box, sheet = form(app)
+    refused, start = app.gate.log.counts.total(), time.monotonic()
+    with enter(app) as attacker:
+        greet(attacker)
+        until(lambda: app.traffic.received > 0)
+        taken = app.traffic.received
+        for _ in range(200):
+            attacker.send(packed("GuiFormSubmitMessage", uuid=sheet))
+        until(lambda: app.gate.log.counts.total() - refused + app.traffic.received - taken == 200)
+        passed = app.traffic.received - taken
+        assert 10 <= passed <= 10 + 10 * (time.monotonic() - start) + 1
+    said = capsys.readouterr().err
+    assert all(said.count(reason) == 1 for reason in app.gate.log.counts)
+    counts = dict(app.gate.log.counts)
+    with enter(app) as page:
+        greet(page)
+        for name in NAMES[1:]:
+            page.send(packed("GuiUpdateMessage", uuid=box, updates={"value": name}))
+            page.send(packed("GuiFormSubmitMessage", uuid=sheet))
+            until(lambda name=name: app.desk.document.queries[0].text == name)
+    assert app.gate.log.counts == counts
+
+
 def test_garbage_from_one_page_does_not_reach_another(app: ViewerApp):
     dice = np.random.default_rng(0)
     with enter(app) as bystander:

@@ -119,6 +119,27 @@ def test_a_bucket_keeps_its_rate():
     assert 100 <= passed <= 111
 
 
+def test_of_a_flood_only_the_allowed_rate_passes_and_other_pages_lose_nothing(capsys: pytest.CaptureFixture[str]):
+    """200 questions a second for 3 s on one page, 8 a second on another, which gets all of them through."""
+    clock, gate = Clock(), Gate()
+    attacker, calm = Door(gate, gate.owner, clock), Door(gate, gate.owner, clock)
+    ask, passed, served = packed("GuiFormSubmitMessage", uuid="u"), 0, 0
+    for i in range(600):
+        clock.now += 1 / 200
+        refusal = attacker.judge(ask)
+        passed += refusal is None
+        if refusal is not None:
+            assert refusal.status == 429
+            gate.log.note(refusal)
+        if i % 25 == 0:
+            served += calm.judge(ask) is None
+    assert 10 + 3 * 10 - 1 <= passed <= 10 + 3 * 10
+    assert served == 24
+    assert gate.log.counts.total() == 600 - passed
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == len(set(said)) == len(gate.log.counts) == 2  # too many messages, too many questions
+
+
 def test_what_a_page_may_not_say():
     gate = Gate()
     door = Door(gate, gate.owner)
