@@ -137,10 +137,16 @@ class Gate:
 
 
 class Bucket:
-    """Lets through a steady rate, and a second's worth at once."""
+    """Lets through a steady rate, and a second's worth at once.
 
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate, self._clock = rate, clock
+    Args:
+        rate: a second.
+        clock: in seconds.
+        is_lenient: whether what is refused costs nothing; otherwise whoever floods gets nothing until it pauses.
+    """
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic, is_lenient: bool = True) -> None:
+        self._rate, self._clock, self._is_lenient = rate, clock, is_lenient
         self._left, self._last = rate, clock()
 
     def take(self) -> bool:
@@ -149,6 +155,7 @@ class Bucket:
         self._left = min(self._rate, self._left + (now - self._last) * self._rate)
         self._last = now
         if self._left < 1:
+            self._left = self._left if self._is_lenient else 0.0
             return False
         self._left -= 1
         return True
@@ -159,7 +166,8 @@ class Door:
 
     def __init__(self, gate: Gate, key: Key, clock: Callable[[], float] = time.monotonic) -> None:
         self._gate, self.key = gate, key
-        self._all, self._asks = Bucket(gate.limits.messages_per_s, clock), Bucket(gate.limits.asks_per_s, clock)
+        self._all = Bucket(gate.limits.messages_per_s, clock)
+        self._asks = Bucket(gate.limits.asks_per_s, clock, is_lenient=False)
         self._uploads = Uploads(gate.limits.upload_bytes)
 
     def judge(self, raw: object) -> Refusal | None:

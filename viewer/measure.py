@@ -28,6 +28,9 @@ from langfield.viewer.app import ViewerApp, ViewerSettings
 DIM, THINGS = 512, 48
 QUIET_S = 0.04
 """Nothing sent for so long: all is sent (the server gathers messages for 17 ms)."""
+FLOOD_PER_S = 200
+PAUSE_S = 0.15
+"""Between two questions of a calm page, which stays below the rate at which questions are refused."""
 CAMERA = {
     "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, 0.0, 3.0), "fov": 0.8,
     "near": 0.1, "far": 100.0, "image_height": 720, "image_width": 1280, "look_at": (0.0, 0.0, 0.0),
@@ -86,9 +89,22 @@ class Page:
             f"ws://127.0.0.1:{app.port}", subprotocols=[f"viser-v{viser.__version__}"],  # pyright: ignore
             additional_headers={"Cookie": cookie}, max_size=2**30, compression=None,
         )  # fmt: skip
-        self._socket.send(msgspec.msgpack.encode(CAMERA))
+        self.send(CAMERA)
         self._thread = threading.Thread(target=self._drain, daemon=True)
         self._thread.start()
+
+    def submit(self, app: ViewerApp, text: str | None = None) -> None:
+        """Send off the question form, after other words than stand there where some are given."""
+        if app.panels is None:
+            raise RuntimeError("the page is not served")
+        panel = app.panels.ask
+        if text is not None:
+            self.send({"type": "GuiUpdateMessage", "uuid": panel.text._impl.uuid, "updates": {"value": text}})
+        self.send({"type": "GuiFormSubmitMessage", "uuid": panel.form._impl.uuid})
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message."""
+        self._socket.send(msgspec.msgpack.encode(message))
 
     def _drain(self) -> None:
         try:
@@ -119,7 +135,8 @@ def measure_viewer(gaussians: int, questions: int, pages: int) -> dict[str, Any]
 
     Returns:
         Milliseconds from a question's arrival to the last byte of its answer (p50, p95), bytes a question and page,
-        bytes of the whole scene, growth of memory from the first fifth of the questions on.
+        milliseconds to the first byte, bytes of the whole scene, growth of memory from the first fifth of the
+        questions on.
     """
     with tempfile.TemporaryDirectory() as folder:
         app = ViewerApp(made_up(gaussians, Path(folder)), ViewerSettings(port=0))
@@ -141,15 +158,17 @@ def measure_viewer(gaussians: int, questions: int, pages: int) -> dict[str, Any]
 
 
 def _ask(app: ViewerApp, questions: int, pages: int) -> dict[str, Any]:
-    took, sent, wrong, memory, worked = [], [], 0, resident_bytes(), time.process_time()
+    took, first, sent, wrong, memory, worked = [], [], [], 0, resident_bytes(), time.process_time()
     for i in track(range(questions), "questions"):
         if i == questions // 5:
             memory = resident_bytes()
         before, start, name = app.traffic.total_bytes, time.perf_counter(), f"thing {(i * 7 + 1) % THINGS}"
+        app.traffic.mark()
         app.ask(name)
         done = time.perf_counter()
         settle(app)
         took.append((max(done, app.traffic.last_sent) - start) * 1000)
+        first.append(((app.traffic.first_sent or done) - start) * 1000)
         sent.append((app.traffic.total_bytes - before) / pages)
         query = app.desk.document.query
         wrong += query is None or query.text != name or not len(query.thing.rows)
@@ -157,10 +176,69 @@ def _ask(app: ViewerApp, questions: int, pages: int) -> dict[str, Any]:
     return {
         "questions": questions, "errors": int(wrong),
         "ms_p50": round(float(np.median(took)), 1), "ms_p95": round(float(np.quantile(took, 0.95)), 1),
+        "ms_first_byte_p50": round(float(np.median(first)), 1),
         "processor_ms_a_question": round(worked, 1),
         "bytes_a_question_p50": int(np.median(sent)), "bytes_a_question_max": int(max(sent)),
         "memory_growth_percent": round(100 * (resident_bytes() / memory - 1), 1),
     }  # fmt: skip
+
+
+def measure_flood(gaussians: int, questions: int) -> dict[str, float]:
+    """Ask over the wire, alone and beside a page that sends 200 questions a second.
+
+    Returns:
+        Milliseconds from a page's sending a question to its answer (p95), alone and beside the flood.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        app = ViewerApp(made_up(gaussians, Path(folder)), ViewerSettings(port=0))
+        app.start()
+        page = Page(app)
+        try:
+            app.ask("thing 0")
+            settle(app)
+            return _flooded(app, page, questions)
+        finally:
+            page.close()
+            app.stop()
+
+
+def _flooded(app: ViewerApp, page: Page, questions: int) -> dict[str, float]:
+    found = {"ms_calm_page_p95": _answered(app, page, questions)}
+    attacker, ended = Page(app), threading.Event()
+
+    def flood() -> None:
+        while not ended.wait(1 / FLOOD_PER_S):
+            attacker.submit(app)
+
+    thread = threading.Thread(target=flood, daemon=True)
+    thread.start()
+    try:
+        found["ms_calm_page_beside_flood_p95"] = _answered(app, page, questions)
+    finally:
+        ended.set()
+        thread.join()
+        attacker.close()
+    return found
+
+
+def _answered(app: ViewerApp, page: Page, questions: int) -> float:
+    took, shown = [], threading.Event()
+    wanted = [""]
+
+    def look() -> None:
+        if (query := app.desk.document.query) is not None and query.text == wanted[0]:
+            shown.set()
+
+    app.desk.listen(look)
+    for i in range(questions):
+        wanted[0] = f"thing {(i * 5 + 2) % THINGS}"
+        shown.clear()
+        start = time.perf_counter()
+        page.submit(app, wanted[0])
+        shown.wait(60)
+        took.append((time.perf_counter() - start) * 1000)
+        time.sleep(PAUSE_S)
+    return round(float(np.quantile(took, 0.95)), 1)
 
 
 def resident_bytes() -> int:

@@ -13,6 +13,7 @@ class Traffic:
         self._lock = threading.Lock()
         self._bytes, self._messages, self._received = 0, 0, 0
         self._last_sent = time.perf_counter()
+        self._first_sent: float | None = None
 
     def arrived(self) -> None:
         """Count a message from a page."""
@@ -25,6 +26,17 @@ class Traffic:
             self._bytes += size
             self._messages += 1
             self._last_sent = time.perf_counter()
+            self._first_sent = self._first_sent or self._last_sent
+
+    def mark(self) -> None:
+        """Look out for the next message to a page."""
+        with self._lock:
+            self._first_sent = None
+
+    @property
+    def first_sent(self) -> float | None:
+        """When the first message since `mark` went out, by `time.perf_counter`; None where none has."""
+        return self._first_sent
 
     @property
     def total_bytes(self) -> int:

@@ -89,9 +89,10 @@ def viewer(what: tyro.conf.OmitArgPrefixes[ViewerBench] = VIEWER, json: bool = F
         what: what is measured.
         json: print as JSON.
     """
-    from langfield.viewer.measure import measure_viewer
+    from langfield.viewer.measure import measure_flood, measure_viewer
 
-    _show("viewer", measure_viewer(what.gaussians, what.questions, what.pages), json)
+    found = measure_viewer(what.gaussians, what.questions, what.pages)
+    _show("viewer", found | measure_flood(what.gaussians, what.questions), json)
 
 
 def full(out: Path = Path("full.json"), json: bool = False) -> None:
