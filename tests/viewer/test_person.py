@@ -36,12 +36,13 @@ class Person:
 
     def enter(self) -> None:
         """Open the page and stand where a frame of the scene was taken."""
-        self.tab.goto(self.app.url)
-        self.tab.get_by_role("textbox").first.wait_for(timeout=120_000)
         server = self.app._server
         assert server is not None
-        until(lambda: len(server.get_clients()) > 0)
-        client = list(server.get_clients().values())[-1]
+        before = set(server.get_clients())  # a page that is left may still be among them when the next one is there
+        self.tab.goto(self.app.url)
+        self.tab.get_by_role("textbox").first.wait_for(timeout=120_000)
+        until(lambda: len(set(server.get_clients()) - before) > 0)
+        client = server.get_clients()[max(set(server.get_clients()) - before)]
         frame = self.app.desk.run.frames[VIEW]
         cameras.move(client, cameras.view_pose(frame.camera, cameras.world_up(self.app.desk.run.frames), 1.0))
 
