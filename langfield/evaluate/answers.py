@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from langfield.capture.types import Frame
-from langfield.evaluate.labels import Query, draw_mask
+from langfield.evaluate.labels import OfQuery, Query, draw_mask
 from langfield.evaluate.langsplat2d import box_list, is_in_a_box, measure_iou
 from langfield.evaluate.types import Features, Look, Subject
 from langfield.progress import track
@@ -26,25 +26,14 @@ THINGS, SEGMENTS = "things", "2D features, best segment"
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(OfQuery):
     """One query's answer."""
 
-    query: Query
     hit: bool
     iou: float
     score: float
     """Relevancy of what was answered."""
     sight: Sight
-
-    @property
-    def frame(self) -> str:
-        """Name of the frame."""
-        return self.query.frame
-
-    @property
-    def text(self) -> str:
-        """The phrase."""
-        return self.query.text
 
     def values(self) -> Mapping[str, float]:
         """Give this query's share of both metrics."""

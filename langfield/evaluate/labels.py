@@ -38,6 +38,23 @@ class Query:
 
 
 @dataclass(frozen=True)
+class OfQuery:
+    """What every result of one query knows."""
+
+    query: Query
+
+    @property
+    def frame(self) -> str:
+        """Name of the frame."""
+        return self.query.frame
+
+    @property
+    def text(self) -> str:
+        """The phrase."""
+        return self.query.text
+
+
+@dataclass(frozen=True)
 class Labels:
     """What can be asked of a capture, and what could not be matched."""
 

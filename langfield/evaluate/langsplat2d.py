@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from langfield.evaluate.labels import Query, draw_mask
+from langfield.evaluate.labels import OfQuery, Query, draw_mask
 from langfield.evaluate.types import Look
 from langfield.query.image import cut_mask, find_peak, mean_filter
 from langfield.segment.types import LEVELS
@@ -25,10 +25,9 @@ METRICS = ("localisation", "mIoU")
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(OfQuery):
     """One query's result."""
 
-    query: Query
     hit: bool
     peak_px: tuple[int, int]
     peak_score: float
@@ -41,16 +40,6 @@ class Score:
     mask: Bool[np.ndarray, "H W"]
     relevancy: Float32[np.ndarray, "H W"]
     """Unfiltered, at the peak's level."""
-
-    @property
-    def frame(self) -> str:
-        """Name of the frame."""
-        return self.query.frame
-
-    @property
-    def text(self) -> str:
-        """The phrase."""
-        return self.query.text
 
     def values(self) -> Mapping[str, float]:
         """Give this query's share of both metrics."""

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 
 from langfield.capture.types import Camera
-from langfield.evaluate.labels import Query, draw_mask
+from langfield.evaluate.labels import OfQuery, Query, draw_mask
 from langfield.evaluate.langsplat2d import box_list, measure_iou
 from langfield.evaluate.types import Look, Selector, Subject
 from langfield.field.types import Field
@@ -35,26 +35,15 @@ SOLID_ABOVE = 0.7
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(OfQuery):
     """One query's result."""
 
-    query: Query
     iou: float
     mask: Bool[np.ndarray, "H W"]
     relevancy: Float32[np.ndarray, "H W"]
     """For the picture: relevancy blended into the view, best of the levels."""
     gaussians: int
     """How many were selected."""
-
-    @property
-    def frame(self) -> str:
-        """Name of the frame."""
-        return self.query.frame
-
-    @property
-    def text(self) -> str:
-        """The phrase."""
-        return self.query.text
 
     def values(self) -> Mapping[str, float]:
         """Give this query's share of the metrics."""
