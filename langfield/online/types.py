@@ -1,0 +1,78 @@
+"""What the parts of online mapping hand each other: settings, keyframes, what a mapping step did to the map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from jaxtyping import Int64
+from torch import Tensor
+
+from langfield.artefacts import content_key, plain
+from langfield.capture.types import Camera
+from langfield.device import Device
+
+if TYPE_CHECKING:
+    from langfield.capture.stream import RgbdFrame
+
+Poses = Literal["tracked", "given"]
+LanguageMode = Literal["lift", "online-langsplat", "none"]
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What the map may hold at most; beyond it the least useful goes first."""
+
+    max_keyframes: int = 256
+    max_gaussians: int = 100_000
+    max_atoms: int = 4096
+    """Atoms of the codebook that codes are made of."""
+
+
+@dataclass(frozen=True)
+class OnlineSettings:
+    """From a stream of frames to a map."""
+
+    poses: Poses = "tracked"
+    """Whether the camera is tracked, or its poses come with the frames."""
+    language: LanguageMode = "lift"
+    """How language gets in: exact sums (ours), Online Language Splatting's two autoencoders, or not at all."""
+    side_px: int = 320
+    """Longer side of the frames that are worked with, pixels; never enlarged."""
+    caps: Caps = field(default_factory=Caps)
+    device: Device = "cpu"
+    """Where the map is computed."""
+    seed: int = 42
+    """Seed of everything random."""
+
+    def result_settings(self) -> dict[str, Any]:
+        """Give what decides a map as JSON data (not where it is computed)."""
+        return {k: v for k, v in plain(self).items() if k != "device"}
+
+    def key(self) -> str:
+        """Give the hash of what decides a map."""
+        return content_key(self.result_settings())
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """A frame that stays in the map."""
+
+    id: int
+    """Grows, never reused; also the number of its view in the sums of `field.lift`, below 65536."""
+    frame: RgbdFrame
+    """At working size, undistorted."""
+    camera: Camera
+    """With the present estimate of its pose."""
+    exposure: tuple[float, float] = (1.0, 0.0)
+    """Gain and offset: picture = gain x drawn + offset."""
+
+
+@dataclass(frozen=True)
+class MapChange:
+    """What a mapping step did to the rows of the Gaussians."""
+
+    kept: Int64[Tensor, " K"]
+    """Old rows that are still there, in their new order: new row i < K was old row kept[i]."""
+    added: int
+    """New rows, after those."""
