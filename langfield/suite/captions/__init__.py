@@ -1,0 +1,1 @@
+"""Words for what an object does: pictures prompted, captioned, kept, and found again by a question."""
