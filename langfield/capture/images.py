@@ -85,6 +85,9 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.nd
         FormatError: not a picture, cut short, above the pixel limit, or of another size than `size`.
     """
     with opened(path) as image:
+        if size is not None and size not in (image.size, image.size[::-1]):
+            stored = f"{image.width}x{image.height}"
+            raise FormatError(f"picture is {stored} but its camera is for {size[0]}x{size[1]}", path)
         image.load()
         if size is None or (size != image.size and size == image.size[::-1]):
             upright = ImageOps.exif_transpose(image)

@@ -109,6 +109,24 @@ def pinhole_for(camera: Camera, where: object) -> Camera:
     return Camera(_zoomed(camera, high), camera.width, camera.height, camera.T_world_camera, None, camera.time_s)
 
 
+def undistort_maps(camera: Camera, flat: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Give where each pixel of the undistorted picture lies in the distorted one, as `cv2.remap` takes it.
+
+    Args:
+        camera: with or without distortion.
+        flat: from `pinhole_for`.
+
+    Returns:
+        columns and rows, each float32 [H, W]; OpenCV's pixel centres are whole numbers.
+    """
+    shift = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    K, new = camera.K.double().numpy() - shift, flat.K.double().numpy() - shift
+    lens = camera.distortion or Distortion("opencv", ())
+    build = cv2.fisheye.initUndistortRectifyMap if lens.model == "fisheye" else cv2.initUndistortRectifyMap
+    maps = build(K, coefficients(lens), np.eye(3), new, (flat.width, flat.height), cv2.CV_32FC1)
+    return maps[0], maps[1]
+
+
 def _zoomed(camera: Camera, zoom: float) -> Float[Tensor, "3 3"]:
     return camera.K * torch.tensor([[zoom, 1, 1], [1, zoom, 1], [1, 1, 1]], dtype=camera.K.dtype)
 

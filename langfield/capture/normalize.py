@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from langfield import artefacts
 from langfield.capture.images import picture_size, quarter_turns, read_gray, read_picture
 from langfield.capture.key import capture_key
-from langfield.capture.lens import coefficients, pinhole_for
+from langfield.capture.lens import pinhole_for, undistort_maps
 from langfield.capture.points import make_points
 from langfield.capture.types import Camera, Capture, Distortion, Frame
 from langfield.errors import FormatError
@@ -174,19 +174,10 @@ def _reshape(picture: np.ndarray, plan: _Plan, smooth: bool) -> np.ndarray:
     if (picture.shape[1], picture.shape[0]) != size:
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if smooth else cv2.INTER_NEAREST)
     if plan.resized.distortion is not None:
-        across, down = _undistort_maps(plan.resized, plan.resized.distortion, plan.flat)
+        across, down = undistort_maps(plan.resized, plan.flat)
         method = cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
         picture = cv2.remap(picture, across, down, method, borderMode=cv2.BORDER_REPLICATE)
     return np.rot90(picture, -plan.turns)
-
-
-def _undistort_maps(camera: Camera, distortion: Distortion, flat: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """Give where in the distorted picture each pixel of the flat one lies; OpenCV's pixel centres are whole."""
-    shift = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
-    K, new = camera.K.double().numpy() - shift, flat.K.double().numpy() - shift
-    build = cv2.fisheye.initUndistortRectifyMap if distortion.model == "fisheye" else cv2.initUndistortRectifyMap
-    maps = build(K, coefficients(distortion), np.eye(3), new, (flat.width, flat.height), cv2.CV_32FC1)
-    return maps[0], maps[1]
 
 
 def _like(array: np.ndarray, camera: Camera, path: Path) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from PIL import Image
 from torch.nn.functional import normalize
 
 from langfield.artefacts import read_tensors, write_tensors
+from langfield.capture.stream import known_depth, open_source
 from langfield.capture.types import Frame
 from langfield.codec import (
     AutoencoderSettings,
@@ -240,6 +242,40 @@ def sums_folder(root: Path) -> list[Path]:
     return [root / "a"]
 
 
+def tum_folders(root: Path) -> list[Path]:
+    from tests.capture.streams import write_tum
+
+    source = write_tum(root / "a", 3)
+    for folder in ("rgb", "depth"):
+        for file in (source / folder).iterdir():
+            file.rename(source / f"{folder}{file.name}")
+        text = (source / f"{folder}.txt").read_text()
+        (source / f"{folder}.txt").write_text(text.replace(f"{folder}/", folder))
+    return [source]
+
+
+def use_frames(folder: Path) -> None:
+    for frame in open_source(folder):
+        assert frame.depth_m is None or np.isfinite(known_depth(frame.depth_m)).all()
+        assert frame.camera.T_world_camera.isfinite().all()
+
+
+def replica_folders(root: Path) -> list[Path]:
+    from tests.capture.streams import write_replica
+
+    write_replica(root / "a")
+    (root / "cam_params.json").rename(root / "a" / "cam_params.json")
+    return [root / "a"]
+
+
+def use_poses(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        scene = Path(shutil.copytree(folder, Path(scratch) / "scene"))
+        (scene / "results").mkdir()
+        Image.new("RGB", (32, 24)).save(scene / "results" / "frame000001.jpg")
+        use_frames(scene)
+
+
 TENSORS, JSON = {".safetensors": spoil_safetensors}, {".json": spoil_json_file}
 TARGETS: dict[str, Target] = {
     "field": Target(field_folders, {"field.safetensors": spoil_safetensors}, use_field),
@@ -251,6 +287,8 @@ TARGETS: dict[str, Target] = {
     "embeddings": Target(features_folder, TENSORS, use_features, 8),
     "run": Target(run_folder, JSON, use_run, 100),
     "answer": Target(answer_folder, JSON, lambda p: read_rows(p / "answer.json", 160), 100),
+    "tum": Target(tum_folders, {".txt": spoil_bytes, ".png": spoil_picture, **JSON}, use_frames, 3000),
+    "replica": Target(replica_folders, {".txt": spoil_bytes, **JSON}, use_poses, 100),
     "sums": Target(sums_folder, TENSORS, lambda p: load_sums(read_tensors(p / "sums.safetensors")[0])),
 }
 
