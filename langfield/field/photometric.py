@@ -74,6 +74,14 @@ def psnr(a: Float[Tensor, "*S"], b: Float[Tensor, "*S"]) -> float:
     return -10 * math.log10(max(mse, 1e-10))
 
 
+def photometric_loss(
+    drawn: Float[Tensor, "H W 3"], image: Float[Tensor, "H W 3"], ssim_weight: float
+) -> Float[Tensor, ""]:
+    """Give 3DGS's loss of a drawn picture: mean absolute difference and 1 - SSIM, in shares that add up to 1."""
+    loss = (1 - ssim_weight) * (drawn - image).abs().mean()
+    return loss + ssim_weight * (1 - ssim(drawn, image)) if ssim_weight else loss
+
+
 def view_order(n_views: int, step: int, seed: int) -> int:
     """Give the view to use at a step: every view once per epoch, in an order of its own for each epoch."""
     epoch, place = divmod(step, n_views)
@@ -187,10 +195,7 @@ class PhotometricFit:
         view.means2d.retain_grad()
         assert view.colour is not None  # noqa: S101 - drawn by default; said for the type checker
         drawn = self._with_background(step, view.colour, view.alpha)
-        weight = self.settings.ssim_weight
-        loss = (1 - weight) * (drawn - image).abs().mean()
-        if weight:
-            loss = loss + weight * (1 - ssim(drawn, image))
+        loss = photometric_loss(drawn, image, self.settings.ssim_weight)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise FormatError("the photometric loss is not finite", f"step {step}", "check the photo and the cameras")

@@ -11,6 +11,9 @@ from torch import Tensor
 from langfield.artefacts import content_key, plain
 from langfield.capture.types import Camera
 from langfield.device import Device
+from langfield.online.keyframes import KeyframeSettings
+from langfield.online.mapping_settings import MappingSettings
+from langfield.online.tracking import TrackingSettings
 
 if TYPE_CHECKING:
     from langfield.capture.stream import RgbdFrame
@@ -40,6 +43,9 @@ class OnlineSettings:
     side_px: int = 320
     """Longer side of the frames that are worked with, pixels; never enlarged."""
     caps: Caps = field(default_factory=Caps)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
+    keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
+    mapping: MappingSettings = field(default_factory=MappingSettings)
     device: Device = "cpu"
     """Where the map is computed."""
     seed: int = 42
