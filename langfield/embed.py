@@ -115,11 +115,7 @@ def _embed_crops(
     crop: Crop, frames: Sequence[Frame], segments: Sequence[Path], settings: RunSettings, cache: Cache
 ) -> list[Path]:
     """Embed one kind of crop of every frame, one file a frame."""
-    identity = encoder_identity(settings.image_encoder)
-    # masked crops are keyed as in caches written before there were others
-    kind = () if crop == "masked" else (crop, CONTEXT_VERSION, settings.context_grow)
-    keys = [content_key("embeddings", VERSION, p.stem, identity, *kind) for p in segments]
-    paths = [cache.path("embeddings", key, ".safetensors") for key in keys]
+    paths = [embeddings_path(crop, p, settings, cache) for p in segments]
     todo = [(f, s, p) for f, s, p in zip(frames, segments, paths, strict=True) if not cache.has("embeddings", p)]
     if todo:
         encoder = moved(image_encoder(settings.image_encoder), model_device(settings.device))
@@ -129,6 +125,14 @@ def _embed_crops(
             table = {"crops": [crop], **rule_of(crop, grow), "frame": frame.name, "segments": rows.stem}
             write_tensors(path, {"vectors": torch.as_tensor(vectors)}, {**encoder.provenance, "table": table})
     return paths
+
+
+def embeddings_path(crop: Crop, segments: Path, settings: RunSettings, cache: Cache) -> Path:
+    """Give where the embeddings of one kind of crop of a frame's segments lie, made or not."""
+    # masked crops are keyed as in caches written before there were others
+    kind = () if crop == "masked" else (crop, CONTEXT_VERSION, settings.context_grow)
+    key = content_key("embeddings", VERSION, segments.stem, encoder_identity(settings.image_encoder), *kind)
+    return cache.path("embeddings", key, ".safetensors")
 
 
 def rule_of(crop: Crop, grow: float | None) -> dict[str, Any]:

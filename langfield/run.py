@@ -231,14 +231,15 @@ def _link(source: Path, target: Path) -> None:
 def frames_to_json(capture: Capture) -> dict[str, Any]:
     """Give frames and cameras as JSON data."""
     frames = [
-        {"name": f.name, "path": str(f.path), "camera": _camera_json(f.camera),
-         "source": f.source and _camera_json(f.source)}
+        {"name": f.name, "path": str(f.path), "camera": camera_json(f.camera),
+         "source": f.source and camera_json(f.source)}
         for f in capture.frames
     ]  # fmt: skip
     return {"version": 1, "world": capture.world, "unit": capture.unit, "notes": capture.notes, "frames": frames}
 
 
-def _camera_json(camera: Camera) -> dict[str, Any]:
+def camera_json(camera: Camera) -> dict[str, Any]:
+    """Give a camera as JSON data."""
     return {
         "K": camera.K, "width": camera.width, "height": camera.height, "T_world_camera": camera.T_world_camera,
         "distortion": camera.distortion, "time_s": camera.time_s,
@@ -261,10 +262,21 @@ def _frame(data: Any, where: Path) -> Frame:
     name, path = data["name"], data["path"]
     if not isinstance(name, str) or not isinstance(path, str):
         raise FormatError("a frame's name or path is no text", where)
-    return Frame(name, Path(path), _camera(data["camera"], where), data["source"] and _camera(data["source"], where))
+    return Frame(
+        name,
+        Path(path),
+        camera_from_json(data["camera"], where),
+        data["source"] and camera_from_json(data["source"], where),
+    )
 
 
-def _camera(data: Any, where: Path) -> Camera:
+def camera_from_json(data: Any, where: Path) -> Camera:
+    """Give a camera back.
+
+    Raises:
+        FormatError: a number is not finite or of no sense.
+        KeyError, TypeError: something is missing or of the wrong kind.
+    """
     lens, time_s = data["distortion"], data["time_s"]
     width, height = side(data["width"], "a frame's width", where), side(data["height"], "a frame's height", where)
     distortion = None

@@ -84,15 +84,20 @@ def segment_frames(frames: Sequence[Frame], settings: RunSettings, cache: Cache)
     """Find masks at three levels in every frame, or import them; gives one segments file per frame."""
     if settings.language_features is not None:
         return import_features(frames, settings, cache)
-    identity = segmenter_identity(settings.segmenter, settings.segment)
-    keys = [content_key("segments", VERSIONS["segments"], file_key(f.path), identity) for f in frames]
-    paths = [cache.path("segments", key, ".npz") for key in keys]
+    paths = [segments_path(f.path, settings, cache) for f in frames]
     todo = [(f, p) for f, p in zip(frames, paths, strict=True) if not cache.has("segments", p)]
     if todo:
         finder = moved(segmenter(settings.segmenter, settings.segment), model_device(settings.device))
         for frame, path in track_rest(todo, "masks", len(frames)):
             save_segments(path, finder.segment(read_picture(frame.path)))
     return paths
+
+
+def segments_path(picture: Path, settings: RunSettings, cache: Cache) -> Path:
+    """Give where the masks of a picture lie, made or not."""
+    identity = segmenter_identity(settings.segmenter, settings.segment)
+    key = content_key("segments", VERSIONS["segments"], file_key(picture), identity)
+    return cache.path("segments", key, ".npz")
 
 
 def make_codec(features: Sequence[FrameFeatures], settings: RunSettings, cache: Cache) -> Codec:

@@ -12,6 +12,7 @@ from langfield.artefacts import content_key, plain
 from langfield.capture.types import Camera
 from langfield.device import Device
 from langfield.online.keyframes import KeyframeSettings
+from langfield.online.language_settings import OnlineLanguageSettings
 from langfield.online.mapping_settings import MappingSettings
 from langfield.online.tracking import TrackingSettings
 
@@ -28,8 +29,8 @@ class Caps:
 
     max_keyframes: int = 256
     max_gaussians: int = 100_000
-    max_atoms: int = 4096
-    """Atoms of the codebook that codes are made of."""
+    max_atoms: int = 1024
+    """Atoms of the codebook that codes are made of; 1024 at most."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,17 @@ class OnlineSettings:
     """How language gets in: exact sums (ours), Online Language Splatting's two autoencoders, or not at all."""
     side_px: int = 320
     """Longer side of the frames that are worked with, pixels; never enlarged."""
+    keyframe_every: int = 5
+    """Only every n-th frame of the stream may become a keyframe."""
+    freshen_s: float = 0.05
+    """Seconds after each keyframe for renewing what older ones said of a map that has changed since."""
+    snapshot_s: float = 5.0
+    """Seconds between two states of the map that are written for whoever looks at it meanwhile."""
     caps: Caps = field(default_factory=Caps)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
     mapping: MappingSettings = field(default_factory=MappingSettings)
+    language_map: OnlineLanguageSettings = field(default_factory=OnlineLanguageSettings)
     device: Device = "cpu"
     """Where the map is computed."""
     seed: int = 42

@@ -18,7 +18,7 @@ from PIL import Image
 from torch.nn.functional import normalize
 
 from langfield.artefacts import read_tensors, write_tensors
-from langfield.capture.stream import known_depth, open_source
+from langfield.capture.stream import RgbdFrame, known_depth, open_source
 from langfield.capture.types import Frame
 from langfield.codec import (
     AutoencoderSettings,
@@ -36,6 +36,10 @@ from langfield.field.ply import read_ply, write_ply
 from langfield.field.sog import read_sog
 from langfield.field.store import load_field, save_field
 from langfield.field.types import Field
+from langfield.online.path import CameraPath, Step
+from langfield.online.resume import Kept, Saved, kept_tensors, load, save
+from langfield.online.shelf import Shelf
+from langfield.online.types import Keyframe
 from langfield.query.rows import read_rows
 from langfield.run import open_run
 from langfield.segment import load_segments, save_segments
@@ -276,6 +280,22 @@ def use_poses(folder: Path) -> None:
         use_frames(scene)
 
 
+def online_folder(root: Path) -> list[Path]:
+    frame = RgbdFrame(5, 0.5, np.zeros((72, 96, 3), np.uint8), np.ones((72, 96), np.float32), look(0.0), True, "a.png")
+    path = CameraPath()
+    path.add(Step(5, 0.5, 0, torch.eye(4, dtype=torch.float64), "a.png", "files/a.png"))
+    kept = {0: Kept(frame, "a.png", look(0.0), kept_tensors(frame))}
+    slam = ({"pose.0": torch.eye(4)}, {"version": 1})
+    save(Shelf(root / "a"), Saved(kept, path, slam, ({"look.0.key": torch.arange(9)}, {}), {"last": 5}))
+    return [root / "a"]
+
+
+def use_online(folder: Path) -> None:
+    saved = load(Shelf(folder))
+    saved.path.free(Keyframe(0, next(iter(saved.kept.values())).frame, look(0.0)))
+    assert all(len(step.name) < 2**20 for step in saved.path.steps)
+
+
 TENSORS, JSON = {".safetensors": spoil_safetensors}, {".json": spoil_json_file}
 TARGETS: dict[str, Target] = {
     "field": Target(field_folders, {"field.safetensors": spoil_safetensors}, use_field),
@@ -289,6 +309,7 @@ TARGETS: dict[str, Target] = {
     "answer": Target(answer_folder, JSON, lambda p: read_rows(p / "answer.json", 160), 100),
     "tum": Target(tum_folders, {".txt": spoil_bytes, ".png": spoil_picture, **JSON}, use_frames, 3000),
     "replica": Target(replica_folders, {".txt": spoil_bytes, **JSON}, use_poses, 100),
+    "online": Target(online_folder, {**TENSORS, **JSON}, use_online, 100),
     "sums": Target(sums_folder, TENSORS, lambda p: load_sums(read_tensors(p / "sums.safetensors")[0])),
 }
 
