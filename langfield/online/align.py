@@ -136,19 +136,14 @@ def pyramid(level: Level, halvings: int) -> list[Level]:
 
 def template_of(level: Level) -> Template:
     """Give what can be aligned with: pixels of known grey value and depth away from depth edges and the border."""
-    q, rays = level.q, level.rays()
-    fx, fy = level.lens[:2]
+    rays, (fx, fy) = level.rays(), level.lens[:2]
     gx, gy = _central(level.grey)
-    qx, qy = _central(q)
-    smooth = _smooth(level)
-    m = torch.stack([fx * qx, fy * qy], -1)
-    m = torch.cat([m, (q - (m * rays[..., :2]).sum(-1))[..., None]], -1)
-    use = smooth.nonzero(as_tuple=True)
-    inverse = q[use]
+    use = smooth_of(level).nonzero(as_tuple=True)
+    inverse = level.q[use]
     points = rays[use] / inverse[:, None]
     flow = torch.stack([gx[use] * fx, gy[use] * fy], -1) * inverse[:, None]
     push = torch.cat([flow, -(flow * rays[use][:, :2]).sum(-1, keepdim=True)], -1)
-    plane = m[use]
+    plane = planes(level)[use]
     steep = plane.norm(dim=1) > STEEPEST * inverse
     plane = plane.masked_fill(steep[:, None], 0.0)
     return Template(
@@ -160,6 +155,14 @@ def template_of(level: Level) -> Template:
     )
 
 
+def planes(level: Level) -> Float[Tensor, "H W 3"]:
+    """Give m of each pixel's surface; it means something only where `smooth_of` holds."""
+    fx, fy = level.lens[:2]
+    qx, qy = _central(level.q)
+    m = torch.stack([fx * qx, fy * qy], -1)
+    return torch.cat([m, (level.q - (m * level.rays()[..., :2]).sum(-1))[..., None]], -1)
+
+
 def _central(a: Tensor) -> tuple[Tensor, Tensor]:
     x, y = torch.zeros_like(a), torch.zeros_like(a)
     x[:, 1:-1] = (a[:, 2:] - a[:, :-2]) / 2
@@ -167,7 +170,7 @@ def _central(a: Tensor) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def _smooth(level: Level) -> Tensor:
+def smooth_of(level: Level) -> Bool[Tensor, "H W"]:
     """Say where a pixel and its four neighbours are known and lie on one surface."""
     q, out = level.q, torch.zeros_like(level.known)
     middle, usable = q[1:-1, 1:-1], level.known & (q > 0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from langfield.field.photometric import SH_C0
+from langfield.online.align import STEEPEST, Level, grey_of, level_of, planes, smooth_of
 from langfield.online.mapping_settings import MappingSettings
 from langfield.online.tracking import Seen
 from langfield.raster import Gaussians, View
@@ -55,7 +58,10 @@ def depth_to_use(view: View | None, seen: Seen, seed: int, settings: MappingSett
 def new_gaussians(
     where: Bool[Tensor, "H W"], depth: Float[Tensor, "H W"], seen: Seen, key: int, settings: MappingSettings
 ) -> Gaussians:
-    """Give one round Gaussian for every `stride`-th pixel each way where something is lacking.
+    """Give a disc on the surface for every `stride`-th pixel each way where something is lacking.
+
+    A disc shows the same place of a surface from wherever it is looked at; of balls, the nearer half hides what lies
+    behind, and the picture slides with the view. Where the surface's slant is not known it is a ball.
 
     Args:
         where: pixels to fill.
@@ -67,16 +73,30 @@ def new_gaussians(
     stride = settings.stride
     grid = torch.zeros_like(where)
     grid[key % stride :: stride, key // stride % stride :: stride] = True
-    v, u = (where & grid & (depth > 0)).nonzero(as_tuple=True)
-    z = depth[v, u]
-    K, T = seen.camera.K, seen.camera.T_world_camera.to(depth)
-    rays = torch.stack([(u + 0.5 - float(K[0, 2])) / float(K[0, 0]), (v + 0.5 - float(K[1, 2])) / float(K[1, 1]),
-                        torch.ones_like(z)], 1)  # fmt: skip
-    means = (rays * z[:, None]) @ T[:3, :3].T + T[:3, 3]
-    n = len(means)
-    size = (settings.width * stride * z / float(K[0, 0])).log()
-    sh = torch.zeros((n, (settings.sh_degree + 1) ** 2, 3), device=depth.device)
-    sh[:, 0] = (seen.image[v, u] - 0.5) / SH_C0
-    quats = torch.tensor([1.0, 0, 0, 0], device=depth.device).repeat(n, 1)
-    opacity = torch.logit(torch.tensor(settings.first_opacity)).item()
-    return Gaussians(means, quats, size[:, None].repeat(1, 3), torch.full_like(z, opacity), sh)
+    at = (where & grid & (depth > 0)).nonzero(as_tuple=True)
+    z, level = depth[at], level_of(grey_of(seen.image), depth, torch.ones_like(where), seen.camera.K)
+    T = seen.camera.T_world_camera.to(depth)
+    means = (level.rays()[at] * z[:, None]) @ T[:3, :3].T + T[:3, 3]
+    size = (settings.width * stride * z / level.lens[0]).log()[:, None].repeat(1, 3)
+    normal, flat = normals(level)
+    size[:, 2] += math.log(settings.thickness) * flat[at]
+    sh = torch.zeros((len(z), (settings.sh_degree + 1) ** 2, 3), device=depth.device)
+    sh[:, 0] = (seen.image[at] - 0.5) / SH_C0
+    opacity = math.log(settings.first_opacity / (1 - settings.first_opacity))
+    return Gaussians(means, facing(normal[at] @ T[:3, :3].T), size, torch.full_like(z, opacity), sh)
+
+
+def normals(level: Level) -> tuple[Float[Tensor, "H W 3"], Bool[Tensor, "H W"]]:
+    """Give the unit normal of the surface at each pixel, away from the camera, and where it is known."""
+    plane, smooth = planes(level), smooth_of(level)
+    towards = torch.tensor([0.0, 0.0, 1.0], device=plane.device)
+    length = plane.norm(dim=-1, keepdim=True)
+    flat = smooth & (length[..., 0] < STEEPEST * level.q)
+    return torch.where(flat[..., None], plane / length.clamp_min(1e-9), towards), flat
+
+
+def facing(normal: Float[Tensor, "P 3"]) -> Float[Tensor, "P 4"]:
+    """Give quaternions, w x y z, that turn the z axis to unit normals of either sign the short way."""
+    n = torch.where(normal[:, 2:] < 0, -normal, normal)
+    x, y, z = n.unbind(1)
+    return torch.nn.functional.normalize(torch.stack([1 + z, -y, x, torch.zeros_like(x)], 1), dim=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,8 @@ from langfield.online.types import MapChange
 from langfield.raster import Gaussians, View, rasterize, scatter_segments, to_screen
 from langfield.raster.threads import kernels_only
 
+ExtraLoss = Callable[[Gaussians, Camera, int], Tensor]
+"""A loss of the Gaussians and the pose of a keyframe, which is named by its id."""
 LONGEST_MOVE = 0.01
 """A pose moves less than this share of the scene's size in one mapping step; a longer step is not taken."""
 
@@ -57,6 +59,8 @@ class Mapper:
         self.scale = 0.0
         """Median depth of the first keyframe, world units; 0 before it."""
         self.rows = self._rows(1.0)
+        self.extra_loss: ExtraLoss | None = None
+        """Added to the loss of every step, for what else is to learn from the same drawings."""
 
     def _rows(self, scale: float) -> Rows:
         return Rows((self.settings.sh_degree + 1) ** 2, Rates(self.settings.lr_means * scale), self.device)
@@ -114,9 +118,12 @@ class Mapper:
         leaves = self.rows.leaves()
         pose = one.state.T_world_camera.clone().requires_grad_(refine)
         knobs = torch.tensor(one.state.exposure, dtype=torch.float32, device=self.device).requires_grad_(refine)
-        view = rasterize(leaves, replace(one.seen.camera, T_world_camera=pose))
+        camera = replace(one.seen.camera, T_world_camera=pose)
+        view = rasterize(leaves, camera)
         visible = (view.radii > 0).all(1)
         loss = self._loss(view, one.seen, knobs) + self._isotropy(leaves, visible)
+        if self.extra_loss is not None:
+            loss = loss + self.extra_loss(leaves, camera, one.id)
         by = torch.autograd.grad(loss, [*leaves.tensors(), *([pose, knobs] if refine else [])])
         self.rows.learn(by[:5], visible)
         if refine:
@@ -127,11 +134,14 @@ class Mapper:
         drawn = knobs[0] * view.colour + knobs[1]
         loss = photometric_loss(drawn, seen.image, self.settings.ssim_weight)
         known = seen.depth > 0
-        off = ((view.depth - seen.depth) / torch.where(known, seen.depth, 1.0)).abs() * known
-        return loss + self.settings.depth_weight * off.sum() / known.sum().clamp_min(1)
+        off = (view.depth / torch.where(known, seen.depth, 1.0) - view.alpha).abs() * known
+        missing = (1 - view.alpha) * known
+        weight, many = self.settings.depth_weight, known.sum().clamp_min(1)
+        return loss + weight * off.sum() / many + self.settings.cover_weight * missing.sum() / many
 
     def _isotropy(self, leaves: Gaussians, visible: Bool[Tensor, " N"]) -> Tensor:
-        spread = leaves.log_scales - leaves.log_scales.mean(1, keepdim=True)
+        wide = leaves.log_scales[:, :2]
+        spread = wide - wide.mean(1, keepdim=True)
         return self.settings.isotropy_weight * (spread.square().sum(1) * visible).sum() / visible.sum().clamp_min(1)
 
     def _move(self, one: Mapped, by_pose: Float[Tensor, "4 4"], by_knobs: Float[Tensor, " 2"]) -> None:

@@ -23,6 +23,8 @@ class MappingSettings:
     """One new Gaussian for every square of so many pixels a side."""
     width: float = 0.6
     """Standard deviation of a new Gaussian, in strides."""
+    thickness: float = 0.1
+    """Of a new Gaussian along the surface's normal, as a share of its width; 1 for balls."""
     first_opacity: float = 0.7
     thin: float = 0.7
     """Where the map covers less than this, Gaussians are added."""
@@ -36,6 +38,8 @@ class MappingSettings:
     """Share of 1 - SSIM in the colour loss."""
     depth_weight: float = 0.5
     """Weight of the mean relative depth error beside the colour loss."""
+    cover_weight: float = 0.1
+    """Weight of the mean light that passes the map where a surface is known to be."""
     isotropy_weight: float = 0.02
     """Weight of the mean squared spread of a Gaussian's three log scales: long ones would lie where nothing looked."""
     drop_opacity: float = 0.05

@@ -19,7 +19,7 @@ from langfield.online.align import grey_of
 from langfield.online.keyframes import Cloud, cloud_of, cloud_of_grid, least_novel, next_window
 from langfield.online.mapping import Mapped, Mapper
 from langfield.online.pose import inverse
-from langfield.online.tracking import PLAIN, Seen, State, Tracked, Tracker, seen_of
+from langfield.online.tracking import PLAIN, Reference, Seen, State, Tracked, Tracker, seen_of
 from langfield.online.types import Keyframe, MapChange, OnlineSettings
 from langfield.raster import Gaussians, rasterize
 
@@ -58,6 +58,8 @@ class Slam:
         self._frames: dict[int, RgbdFrame] = {}
         self._clouds: dict[int, Cloud] = {}
         self._window: list[int] = []
+        self._references: dict[int, Reference] = {}
+        """Of the map as it is now."""
         self._next = 0
         self._path: list[State] = []
         """The last two frames' poses, the older first; one where the camera was just found again."""
@@ -79,6 +81,11 @@ class Slam:
         """Ids of the keyframes that are worked on, newest first."""
         return tuple(self._window)
 
+    @property
+    def mapper(self) -> Mapper:
+        """What learns the map."""
+        return self._mapper
+
     def _keyframe(self, key: int) -> Keyframe:
         kept = self._kept[key]
         return Keyframe(key, self._frames[key], kept.camera, kept.state.exposure)
@@ -99,7 +106,7 @@ class Slam:
         seen = seen_of(frame, self.device)
         found = None
         if not self._lost:
-            found = self._tracker.track(self.gaussians, seen, self._predicted())
+            found = self._tracker.track(self.gaussians, self._reference(self._window[0]), seen, self._predicted())
         if found is None or found.lost:
             found = self._found_again(seen) or found or self._still_lost()
         self._remember(found)
@@ -123,11 +130,20 @@ class Slam:
         last = self._path[-1]
         return Tracked(last.T_world_camera, last.exposure, True, 0, float("inf"), 0.0)
 
+    def _reference(self, key: int) -> Reference:
+        """Draw the map from a keyframe, unless that has been done since it last changed."""
+        if key not in self._references:
+            self._references[key] = self._tracker.reference(self.gaussians, self._kept[key].camera)
+        return self._references[key]
+
     def _found_again(self, seen: Seen) -> Tracked | None:
-        """Try where it was last, then the keyframes that look most like the frame."""
-        starts = [self._path[-1]] if self._path else []
-        starts += [self._kept[k].state for k in alike(seen, self._kept)[: self.settings.tracking.candidates]]
-        return self._tracker.relocalise(self.gaussians, seen, starts)
+        """Try the last keyframe, then those that look most like the frame, each from where it stands."""
+        likely = [self._window[0], *alike(seen, self._kept)[: self.settings.tracking.candidates]]
+        for k in dict.fromkeys(likely):
+            found = self._tracker.track(self.gaussians, self._reference(k), seen, self._kept[k].state)
+            if not found.lost:
+                return replace(found, relocalised=True)
+        return None
 
     def _remember(self, found: Tracked) -> None:
         self._lost = found.lost
@@ -176,6 +192,7 @@ class Slam:
         if tracked.lost:
             raise FormatError("a frame whose camera is lost cannot become a keyframe", frame.name)
         new = self._entered(frame, tracked)
+        self._references.clear()
         changes = [self._mapper.insert(new)]
         self._clouds[new.id] = self._cloud(self._at(tracked, frame))
         self._window = next_window(self._window, new.id, self._clouds, self.settings.keyframes)
@@ -264,7 +281,7 @@ class Slam:
         self._mapper.set_scale(float(facts["scale"]))
         rows = {name.removeprefix("rows."): t for name, t in tensors.items() if name.startswith("rows.")}
         self._mapper.rows.load_state(rows)
-        self._kept, self._frames, self._clouds = {}, {}, {}
+        self._kept, self._frames, self._clouds, self._references = {}, {}, {}, {}
         for k in sorted(int(key) for key in facts["exposures"]):
             state = _state(tensors[f"pose.{k}"], facts["exposures"][str(k)])
             curvature = _sized(tensors[f"keyframe.{k}.curvature"], 8)

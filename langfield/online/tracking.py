@@ -1,8 +1,11 @@
 """Where the camera is: its pose optimised against the drawn map (MonoGS, Matsuki et al. 2024, section 3.3).
 
-MonoGS descends about a hundred Adam steps per frame, each a drawing with gradients. Here direct alignment to one
-drawing comes first (`online.align`), then a few steps along the rasterizer's own gradient by the pose, scaled by the
-curvature that the alignment knows; that ends in the same minimum for three to five drawings.
+MonoGS descends about a hundred Adam steps per frame, each a drawing with gradients. Here a frame is aligned directly
+with what the map looks like from the last keyframe (`online.align`), which is drawn once for all frames until the
+next. That is not only cheaper: seen from a keyframe the map is trained, seen from beside it its Gaussians slide over
+one another, and a pose that is optimised against that is drawn back by some per cent of the way. So steps along the
+rasterizer's own gradient by the pose (`exact_steps`, scaled by the curvature that the alignment knows) are few or
+none here, and belong to mapping, where the map learns together with the poses.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from langfield.capture.stream import RgbdFrame
@@ -21,11 +24,13 @@ from langfield.online.align import (
     Fit,
     Level,
     Robust,
+    Template,
     descend,
     equations,
     grey_of,
     level_of,
     pyramid,
+    smooth_of,
     solve,
     template_of,
 )
@@ -42,7 +47,7 @@ class TrackingSettings:
 
     coarse_steps: tuple[int, ...] = (6, 5, 3)
     """Gauss-Newton steps of the alignment per picture size, quarter, half and whole size; 0 leaves one out."""
-    exact_steps: int = 2
+    exact_steps: int = 0
     """Steps along the rasterizer's gradient after it."""
     opaque: float = 0.9
     """Pixels the map covers by less than this tell nothing."""
@@ -100,6 +105,15 @@ class State:
     exposure: tuple[float, float] = PLAIN
 
 
+@dataclass(frozen=True)
+class Reference:
+    """The map as drawn where a keyframe stands."""
+
+    templates: tuple[Template, ...]
+    """Finest first."""
+    T_world_camera: Float[Tensor, "4 4"]
+
+
 def seen_of(frame: RgbdFrame, device: torch.device) -> Seen:
     """Give a frame as tensors; depth that is not finite or not positive counts as unknown.
 
@@ -144,28 +158,31 @@ class Tracker:
             raise SettingsError("a tracking setting lies outside its range", settings)
         self.settings = settings
 
-    def track(self, gaussians: Gaussians, seen: Seen, start: State) -> Tracked:
+    def reference(self, gaussians: Gaussians, camera: Camera) -> Reference:
+        """Draw the map where a keyframe stands: what the frames after it are aligned with."""
+        s = self.settings
+        with torch.no_grad(), kernels_only():
+            level = level_of_view(rasterize(gaussians, camera), camera, s.opaque)
+            templates = [template_of(one) for one in pyramid(level, len(s.coarse_steps) - 1)]
+        return Reference(tuple(templates), camera.T_world_camera.double())
+
+    def track(self, gaussians: Gaussians, reference: Reference, seen: Seen, start: State) -> Tracked:
         """Find a frame's camera near a start.
 
         Args:
             gaussians: the map.
+            reference: of a keyframe that sees much of the same.
             seen: the frame.
             start: where to begin; its exposure is the last frame's.
         """
         with kernels_only():
-            state, fit, steps = self._align(gaussians, seen, start)
-            state, loss, taken = self._refine(gaussians, seen, state, fit)
-        lost = not self._trusted(fit, state) or not math.isfinite(loss)
+            state, fit, steps = self._align(reference, seen, start)
+            lost = not self._trusted(fit, state)
+            if self.settings.exact_steps and not lost:
+                state, _, taken = self._refine(gaussians, seen, state, fit)
+                steps += taken
         pose = start.T_world_camera if lost else state.T_world_camera
-        return Tracked(pose, state.exposure, lost, steps + taken, loss, fit.inliers)
-
-    def relocalise(self, gaussians: Gaussians, seen: Seen, starts: list[State]) -> Tracked | None:
-        """Give the first tracking that can be trusted from several starts; None where the camera stays lost."""
-        for start in starts:
-            first = self.track(gaussians, seen, start)
-            if not first.lost:
-                return replace(first, relocalised=True)
-        return None
+        return Tracked(pose, state.exposure, lost, steps, fit.loss, fit.inliers)
 
     def curvature(self, gaussians: Gaussians, seen: Seen, state: State) -> Float[Tensor, "8 8"]:
         """Give the curvature of the loss by twist, gain and offset at a state, float64 on the CPU."""
@@ -177,17 +194,14 @@ class Tracker:
         plain = s.gain_range[0] < state.exposure[0] < s.gain_range[1]
         return plain and fit.inliers >= s.least_inliers and fit.seen >= s.least_seen
 
-    def _align(self, gaussians: Gaussians, seen: Seen, start: State) -> tuple[State, Fit, int]:
-        s = self.settings
-        camera = replace(seen.camera, T_world_camera=start.T_world_camera)
+    def _align(self, reference: Reference, seen: Seen, start: State) -> tuple[State, Fit, int]:
+        s, templates = self.settings, list(reference.templates)
         with torch.no_grad():
-            drawn = pyramid(level_of_view(rasterize(gaussians, camera), camera, s.opaque), len(s.coarse_steps) - 1)
-            levels = pyramid(level_of_frame(seen), len(s.coarse_steps) - 1)
-            templates = [template_of(level) for level in drawn]
-            begin = torch.eye(4, dtype=torch.float64), start.exposure
-            motion, exposure, fit = descend(templates, levels, begin, s.coarse_steps[-len(levels) :], s.robust)
-        pose = camera.T_world_camera.double() @ inverse(motion)
-        return State(pose, exposure), fit, sum(s.coarse_steps)
+            levels = pyramid(level_of_frame(seen), len(templates) - 1)
+            motion = inverse(start.T_world_camera.double()) @ reference.T_world_camera
+            steps = s.coarse_steps[-len(levels) :]
+            motion, exposure, fit = descend(templates, levels, (motion, start.exposure), steps, s.robust)
+        return State(reference.T_world_camera @ inverse(motion), exposure), fit, sum(steps)
 
     def _equations(self, gaussians: Gaussians, seen: Seen, state: State) -> Fit:
         camera = replace(seen.camera, T_world_camera=state.T_world_camera)
@@ -200,8 +214,9 @@ class Tracker:
         """Take exact steps as long as they help."""
         best, loss, damping, taken = state, math.inf, 1e-4, 0
         gradient = torch.zeros(8, dtype=torch.float64)
+        masks = None
         for _ in range(self.settings.exact_steps + 1):
-            value, g = self._exact(gaussians, seen, state)
+            value, g, masks = self._exact(gaussians, seen, state, masks)
             if value < loss:
                 best, loss, gradient = state, value, g
                 damping = 1e-4
@@ -213,16 +228,18 @@ class Tracker:
             taken += 1
         return best, loss, taken
 
-    def _exact(self, gaussians: Gaussians, seen: Seen, state: State) -> tuple[float, Tensor]:
-        """Give the loss at a state, and its gradient by twist, gain and offset through the rasterizer."""
+    def _exact(
+        self, gaussians: Gaussians, seen: Seen, state: State, masks: Masks | None
+    ) -> tuple[float, Tensor, Masks]:
+        """Give the loss at a state, its gradient by twist, gain and offset through the rasterizer, and what counted."""
         pose = state.T_world_camera.clone().requires_grad_()
         knobs = torch.tensor(state.exposure, dtype=seen.image.dtype, device=seen.image.device).requires_grad_()
         view = rasterize(gaussians, replace(seen.camera, T_world_camera=pose))
-        loss = frame_loss(view, seen, knobs, self.settings)
-        if not loss.requires_grad:
-            return math.inf, torch.zeros(8, dtype=torch.float64)
+        masks = masks or masks_of(view, seen, self.settings)
+        loss = frame_loss(view, seen, knobs, masks, self.settings.robust)
         by_pose, by_knobs = torch.autograd.grad(loss, (pose, knobs))
-        return float(loss.detach()), torch.cat([twist_gradient(by_pose, pose.detach()), by_knobs.double().cpu()])
+        gradient = torch.cat([twist_gradient(by_pose, pose.detach()), by_knobs.double().cpu()])
+        return float(loss.detach()), gradient, masks
 
 
 def stepped(state: State, fit: Fit, damping: float = 1e-4, share: float = 1.0) -> State:
@@ -244,25 +261,40 @@ def stepped(state: State, fit: Fit, damping: float = 1e-4, share: float = 1.0) -
     return State(pose, (gain + float(step[6]), offset + float(step[7])))
 
 
-def frame_loss(view: View, seen: Seen, knobs: Float[Tensor, " 2"], settings: TrackingSettings) -> Float[Tensor, ""]:
-    """Give the mean colour loss where the map is, plus the weighted mean relative depth loss.
+@dataclass(frozen=True)
+class Masks:
+    """Which pixels of a frame count; the same for all steps on it, so that their losses can be compared."""
+
+    colour: Bool[Tensor, "H W"]
+    depth: Bool[Tensor, "H W"]
+
+
+@torch.no_grad()
+def masks_of(view: View, seen: Seen, settings: TrackingSettings) -> Masks:
+    """Give the pixels that the map covers and that lie away from depth edges, drawn or seen, on one surface in both."""
+    drawn = level_of_view(view, seen.camera, settings.opaque)
+    depth = view.depth / view.alpha.clamp_min(1e-6)
+    known = seen.depth > 0
+    other = known & ((depth / torch.where(known, seen.depth, 1.0) - 1).abs() > settings.robust.same)
+    colour = smooth_of(drawn) & ~other
+    return Masks(colour, colour & smooth_of(level_of_frame(seen)))
+
+
+def frame_loss(view: View, seen: Seen, knobs: Float[Tensor, " 2"], masks: Masks, robust: Robust) -> Float[Tensor, ""]:
+    """Give the mean colour loss, plus the weighted mean relative depth loss.
 
     Args:
         view: drawn at the pose in question.
         seen: the frame.
         knobs: gain and offset.
-        settings: the loss and what counts as covered.
+        masks: which pixels count.
+        robust: the loss.
     """
     assert view.colour is not None  # noqa: S101 - drawn by default; said for the type checker
-    robust = settings.robust
-    covered = view.alpha.detach() > settings.opaque
     error = seen.image - knobs[0] * view.colour - knobs[1]
-    depth = view.depth / view.alpha.clamp_min(1e-6)
-    off = depth / torch.where(seen.depth > 0, seen.depth, 1.0) - 1
-    other = (seen.depth > 0) & (off.detach().abs() > robust.same)
-    plane = covered & (seen.depth > 0) & ~other
-    colour = _mean_huber(error, robust.colour, (covered & ~other)[..., None])
-    return colour + robust.depth_weight * _mean_huber(off, robust.depth, plane)
+    off = view.depth / view.alpha.clamp_min(1e-6) / torch.where(seen.depth > 0, seen.depth, 1.0) - 1
+    colour = _mean_huber(error, robust.colour, masks.colour[..., None])
+    return colour + robust.depth_weight * _mean_huber(off, robust.depth, masks.depth)
 
 
 def _mean_huber(error: Tensor, knee: float, mask: Tensor) -> Tensor:
