@@ -62,9 +62,14 @@ class Codebook:
     linear = True
 
     def __init__(
-        self, basis: Float[Tensor, "A+1 D"], unit: float, settings: CodebookSettings, fidelity: dict[str, float]
+        self,
+        basis: Float[Tensor, "A+1 D"],
+        unit: float,
+        settings: CodebookSettings,
+        fidelity: dict[str, float],
+        gram: Float[Tensor, "A+1 A+1"] | None = None,
     ) -> None:
-        self.basis = basis
+        self.basis, self._known_gram = basis, gram
         self.unit, self.settings, self.fidelity = unit, settings, fidelity
         self.dim, self.width = basis.shape[1], settings.terms
 
@@ -99,7 +104,7 @@ class Codebook:
 
     @cached_property
     def _gram(self) -> Float[Tensor, "A+1 A+1"]:
-        return self.basis @ self.basis.T
+        return self.basis @ self.basis.T if self._known_gram is None else self._known_gram
 
     def table(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "A+1 Q"]:
         """Give the product of every atom, and of the mean, with every query."""
@@ -132,10 +137,7 @@ class Codebook:
         return self._words(found, mass[:, 0] > 0)
 
     def _words(self, found: Pursuit, seen: Bool[Tensor, " M"]) -> Int[Tensor, "M K"]:
-        steps = (found.weight / self.unit).round().clamp(0, MAX_WEIGHT).int()
-        steps[:, 0].clamp_(min=1)  # a code without atoms would be no vector
-        words = pack_words(found.index, steps * seen[:, None])
-        return pad(words, (0, self.width - words.shape[1]))
+        return words_of(found, seen, self.unit, self.width)
 
     def tensors(self) -> dict[str, Tensor]:
         """Give atoms and mean (half precision, as used) and the weight of one step."""
@@ -146,6 +148,21 @@ class Codebook:
         settings = {name: getattr(self.settings, name) for name in CodebookSettings.__dataclass_fields__}
         sizes = {"kind": self.kind, "dim": self.dim, "width": self.width, "atoms": len(self.atoms)}
         return {**sizes, "settings": settings, "fidelity": dict(self.fidelity)}
+
+
+def words_of(found: Pursuit, seen: Bool[Tensor, " M"], unit: float, width: int) -> Int[Tensor, "M K"]:
+    """Round atoms and weights to words.
+
+    Args:
+        found: at most `width` atoms and how much of each.
+        seen: where there is a vector at all.
+        unit: weight of one step.
+        width: K words of a code.
+    """
+    steps = (found.weight / unit).round().clamp(0, MAX_WEIGHT).int()
+    steps[:, 0].clamp_(min=1)  # a code without atoms would be no vector
+    words = pack_words(found.index, steps * seen[:, None])
+    return pad(words, (0, width - words.shape[1]))
 
 
 def fit_codebook(vectors: Float[Tensor, "M D"], settings: CodebookSettings = CodebookSettings()) -> Codebook:

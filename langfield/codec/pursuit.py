@@ -27,22 +27,25 @@ class Pursuit(NamedTuple):
 
 
 @torch.no_grad()
-def pursue(vectors: Float[Tensor, "M D"], atoms: Float[Tensor, "A D"], count: int) -> Pursuit:
+def pursue(
+    vectors: Float[Tensor, "M D"], atoms: Float[Tensor, "A D"], count: int, gram: Float[Tensor, "A A"] | None = None
+) -> Pursuit:
     """Write each vector as a sum of at most `count` atoms of non-negative weight.
 
     Args:
         vectors: any length.
         atoms: vectors of (nearly) one length.
         count: K; fewer where there are fewer atoms. Atoms beyond need get weight 0.
+        gram: products of the atoms with each other, where they are known.
     """
-    gram = atoms @ atoms.T
+    products_of = atoms @ atoms.T if gram is None else gram
 
     def one_chunk(products: Float[Tensor, "M A"]) -> Pursuit:
         def among(index: Int64[Tensor, "M k"]) -> Float[Tensor, "M k k"]:
-            return gram[index[:, :, None], index[:, None, :]]
+            return products_of[index[:, :, None], index[:, None, :]]
 
         def explained(index: Int64[Tensor, "M k"], weight: Float[Tensor, "M k"]) -> Float[Tensor, "M A"]:
-            return embedding_bag(index, gram, per_sample_weights=weight, mode="sum")
+            return embedding_bag(index, products_of, per_sample_weights=weight, mode="sum")
 
         return _greedy(products, min(count, len(atoms)), among, explained)
 

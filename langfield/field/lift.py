@@ -155,6 +155,30 @@ def view_sums(weights: SegmentWeights, view: int) -> Sums:
     """Give one view's sums from what the rasterizer scattered; segments below 2^15."""
     if len(weights.segment) and int(weights.segment.max()) >= 2**SEGMENT_BITS:
         raise FormatError(f"a view has segment {int(weights.segment.max())}, ids end at {2**SEGMENT_BITS - 1}", view)
-    key = pack(weights.level.cpu(), weights.gaussian.cpu(), column_of(view, weights.segment.cpu()))
-    both = torch.stack([weights.weight, weights.weight_all], dim=1).cpu().double()
-    return collect(key, (both * STEPS_PER_PX).round().long())
+    level, both = weights.level.cpu(), torch.stack([weights.weight, weights.weight_all], dim=1).cpu().double()
+    key = pack(level, weights.gaussian.cpu(), column_of(view, weights.segment.cpu()))
+    steps = (both * STEPS_PER_PX).round().long()
+    kept = (steps != 0).any(dim=1)
+    # rows differ and come by Gaussian, level and segment: level by level their keys rise
+    by_level = [((level == one) & kept).nonzero()[:, 0] for one in range(2**LEVEL_BITS)]
+    order = torch.cat(by_level)
+    return Sums(key[order], steps[order])
+
+
+def rename(sums: Sums, name: Int64[Tensor, " N"]) -> Sums:
+    """Give sums whose Gaussians have other numbers.
+
+    Args:
+        sums: of Gaussians 0 to N - 1.
+        name: the new number of each, each at most once; -1 for those that are no longer there.
+    """
+    new = name[sums.gaussian]
+    kept = new >= 0
+    sums, new = (sums, new) if bool(kept.all()) else (Sums(sums.key[kept], sums.steps[kept]), new[kept])
+    key = pack(sums.level, new, sums.column)
+    return Sums(key, sums.steps) if bool((key[1:] > key[:-1]).all()) else collect(key, sums.steps)
+
+
+def renumber(sums: Sums, old: int, new: int) -> Sums:
+    """Give one view's sums as those of a view of another number."""
+    return Sums(sums.key + ((new - old) << SEGMENT_BITS), sums.steps)

@@ -1,0 +1,252 @@
+// Codes of Gaussians from what views say of them (langfield/field/lift.py): votes for segments are added up, each
+// segment a sparse code over the atoms of a codebook, and the sum is written with few of its heaviest atoms again, as
+// langfield/codec/pursuit.py does. A row more does not depend on another.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "cpu_threads.h"
+
+using namespace langfield;
+
+namespace {
+
+constexpr int COLUMN_BITS = 31, GAUSSIAN_BITS = 29, SEGMENT_BITS = 15;  // as in lift.py
+constexpr double STEPS_PER_PX = 1 << 30;
+constexpr int CANDIDATES = 16, SWEEPS = 10, UNIT = 512, WIDE = 32;  // rows fitted together
+constexpr int MAX_WEIGHT = 63, WEIGHT_BITS = 6;
+
+struct Views {
+  const int64_t *const *key, *const *steps;
+  const int64_t *length, *first_segment;
+  int64_t many;
+};
+
+struct Book {
+  const int32_t* index;  // [S, T], the last term of each is the mean
+  const float* weight;
+  int64_t terms;
+  const float* gram;  // [side, side], the mean's row is the last
+  int64_t side;
+  int words;
+  float unit;
+};
+
+struct Vote {
+  int32_t row, view, segment;
+  int64_t gated, all;
+};
+
+struct Fit {  // WIDE sums of atoms, turned
+  int32_t atom[CANDIDATES][WIDE];
+  float value[CANDIDATES][WIDE], product[CANDIDATES][WIDE], left[CANDIDATES][WIDE];
+  float own[CANDIDATES][CANDIDATES][WIDE], taken[CANDIDATES][CANDIDATES][WIDE];
+  float gram[CANDIDATES][CANDIDATES][WIDE], aim[CANDIDATES][WIDE], weight[CANDIDATES][WIDE];
+  int32_t pick[CANDIDATES][WIDE];
+
+  void prepare(const Book& book) {
+    for (int c = 0; c < CANDIDATES; c++)
+      for (int d = 0; d <= c; d++)
+        for (int i = 0; i < WIDE; i++) {
+          const bool there = atom[c][i] >= 0 && atom[d][i] >= 0;
+          own[c][d][i] = own[d][c][i] = there ? book.gram[atom[c][i] * book.side + atom[d][i]] : 0;
+        }
+    std::memset(product, 0, sizeof product);
+    for (int c = 0; c < CANDIDATES; c++) {
+      for (int d = 0; d < CANDIDATES; d++)
+#pragma omp simd
+        for (int i = 0; i < WIDE; i++) product[c][i] += own[c][d][i] * value[d][i];
+      for (int i = 0; i < WIDE; i++) left[c][i] = atom[c][i] < 0 ? -INFINITY : product[c][i];
+    }
+  }
+  void take(int k) {  // what points most into what is left; a lane that has no more takes nothing
+    for (int i = 0; i < WIDE; i++) {
+      int best = 0;
+      for (int c = 1; c < CANDIDATES; c++)
+        if (left[c][i] > left[best][i]) best = c;
+      const bool none = left[best][i] == -INFINITY;
+      pick[k][i] = none ? -1 : best, aim[k][i] = none ? -1 : product[best][i], weight[k][i] = 0;
+      for (int c = 0; c < CANDIDATES; c++) taken[k][c][i] = none ? 0 : own[best][c][i];
+      for (int j = 0; j <= k; j++)
+        gram[k][j][i] = gram[j][k][i] = none || pick[j][i] < 0 ? 0 : taken[j][best][i];
+    }
+  }
+  void refit(int k) {
+    for (int sweep = 0; sweep < (k ? SWEEPS : 1); sweep++)
+      for (int a = 0; a <= k; a++) {
+        float rest[WIDE];
+        std::memcpy(rest, aim[a], sizeof rest);
+        for (int j = 0; j <= k; j++)
+#pragma omp simd
+          for (int i = 0; i < WIDE; i++) rest[i] -= gram[a][j][i] * weight[j][i];
+#pragma omp simd
+        for (int i = 0; i < WIDE; i++)
+          weight[a][i] = std::max(0.0f, weight[a][i] + rest[i] / std::max(gram[a][a][i], 1e-12f));
+      }
+  }
+  void subtract(int k) {
+    for (int c = 0; c < CANDIDATES; c++) {
+      float rest[WIDE];
+      std::memcpy(rest, product[c], sizeof rest);
+      for (int j = 0; j <= k; j++)
+#pragma omp simd
+        for (int i = 0; i < WIDE; i++) rest[i] -= taken[j][c][i] * weight[j][i];
+      for (int i = 0; i < WIDE; i++) left[c][i] = atom[c][i] < 0 ? -INFINITY : rest[i];
+    }
+    for (int j = 0; j <= k; j++)
+      for (int i = 0; i < WIDE; i++)
+        if (pick[j][i] >= 0) left[pick[j][i]][i] = -INFINITY;
+  }
+  void run(const Book& book) {
+    prepare(book);
+    for (int k = 0; k < book.words; k++) {
+      take(k), refit(k);
+      if (k + 1 < book.words) subtract(k);
+    }
+  }
+};
+
+struct Solver {
+  const Views& views;
+  const Book& book;
+  const int64_t* gaussian;  // [n], rising
+  const int32_t* place;     // of each Gaussian in that list, -1: not asked for
+  int64_t n, thin;
+  uint16_t* words;     // [levels, n, K]
+  float* reliability;  // [levels, n]
+
+  std::vector<Vote> votes = {}, sorted = {};
+  std::vector<int32_t> first = {}, touched = {};
+  std::vector<float> sum = {};
+  std::vector<char> met = {};
+  std::vector<std::pair<float, int32_t>> heaviest = {};
+  std::unique_ptr<Fit> fit = std::make_unique<Fit>();
+  int64_t target[WIDE] = {};  // row of the outputs
+  float mass[WIDE] = {}, seen[WIDE] = {};
+  int waiting = 0;
+
+  void gather(int64_t level, int64_t low, int64_t high) {
+    votes.clear(), first.assign(high - low + 1, 0);
+    const auto key_of = [&](int64_t row) { return ((level << GAUSSIAN_BITS) | row) << COLUMN_BITS; };
+    const int64_t begin = key_of(gaussian[low]), end = key_of(gaussian[high - 1] + 1);
+    for (int64_t v = 0; v < views.many; v++) {
+      const int64_t *keys = views.key[v], *last = keys + views.length[v];
+      for (const int64_t* k = std::lower_bound(keys, last, begin); k < last && *k < end; k++) {
+        const int32_t row = place[(*k >> COLUMN_BITS) & ((int64_t(1) << GAUSSIAN_BITS) - 1)];
+        if (row < 0) continue;
+        const int64_t* steps = views.steps[v] + 2 * (k - keys);
+        const int64_t segment = views.first_segment[v] + (*k & ((1 << SEGMENT_BITS) - 1));
+        votes.push_back({int32_t(row - low), int32_t(v), int32_t(segment), std::max<int64_t>(steps[0], 0),
+                         std::max<int64_t>(steps[1], 0)});
+        first[row - low + 1]++;
+      }
+    }
+    for (size_t r = 1; r < first.size(); r++) first[r] += first[r - 1];
+    std::vector<int32_t> next(first.begin(), first.end() - 1);
+    sorted.resize(votes.size());
+    for (const Vote& vote : votes) sorted[next[vote.row]++] = vote;
+  }
+  void row(const Vote* from, const Vote* to, int64_t target_row) {
+    int64_t support = 0, total = 0;
+    for (const Vote* v = from; v < to; v++) support += v->gated;
+    const bool use_all = support < thin;
+    for (const Vote* v = from; v < to; v++) total += use_all ? v->all : v->gated;
+    if (total <= 0) return;
+    double squares = 0, of_view = 0;
+    for (const Vote* v = from; v < to; v++) {
+      const int64_t steps = use_all ? v->all : v->gated;
+      of_view += double(steps) / STEPS_PER_PX;
+      if (v + 1 == to || v[1].view != v->view) squares += of_view * of_view, of_view = 0;
+      if (steps > 0) add(v->segment, float(double(steps) / double(total)));
+    }
+    const double px = double(total) / STEPS_PER_PX;
+    hand_over(target_row, float(px * px / std::max(squares, 1e-30)));
+  }
+  void add(int64_t segment, float share) {
+    const int32_t* index = book.index + segment * book.terms;
+    const float* weight = book.weight + segment * book.terms;
+    for (int64_t t = 0; t < book.terms; t++) {
+      if (weight[t] == 0) continue;
+      if (!met[index[t]]) met[index[t]] = 1, touched.push_back(index[t]);
+      sum[index[t]] += share * weight[t];
+    }
+  }
+  void hand_over(int64_t target_row, float views_seen) {
+    const float of_mean = sum[book.side - 1];
+    heaviest.clear();
+    for (int32_t a : touched) {
+      if (a != book.side - 1 && sum[a] > 0) heaviest.push_back({-sum[a], a});
+      sum[a] = 0, met[a] = 0;
+    }
+    touched.clear();
+    if (of_mean <= 0 || heaviest.empty()) return;
+    const size_t many = std::min<size_t>(heaviest.size(), CANDIDATES);
+    std::partial_sort(heaviest.begin(), heaviest.begin() + many, heaviest.end());
+    for (size_t c = 0; c < CANDIDATES; c++) {
+      fit->atom[c][waiting] = c < many ? heaviest[c].second : -1;
+      fit->value[c][waiting] = c < many ? -heaviest[c].first / of_mean : 0;
+    }
+    mass[waiting] = of_mean, seen[waiting] = views_seen, target[waiting] = target_row;
+    if (++waiting == WIDE) flush();
+  }
+  void flush() {
+    if (!waiting) return;
+    for (int i = waiting; i < WIDE; i++)
+      for (int c = 0; c < CANDIDATES; c++) fit->atom[c][i] = -1, fit->value[c][i] = 0;
+    fit->run(book);
+    for (int i = 0; i < waiting; i++) write(i);
+    waiting = 0;
+  }
+  void write(int i) {
+    uint16_t* to = words + target[i] * book.words;
+    float step[CANDIDATES], square = book.gram[book.side * book.side - 1];
+    int64_t atom[CANDIDATES];
+    for (int k = 0; k < book.words; k++) {
+      const int pick = fit->pick[k][i];
+      float whole = pick < 0 ? 0 : std::nearbyint(fit->weight[k][i] / book.unit);
+      whole = std::min<float>(std::max<float>(whole, k == 0), MAX_WEIGHT);
+      atom[k] = pick < 0 ? 0 : fit->atom[pick][i], step[k] = whole * book.unit;
+      to[k] = whole == 0 ? 0 : uint16_t(atom[k] << WEIGHT_BITS | int64_t(whole));
+      const float* products = book.gram + atom[k] * book.side;
+      float others = products[book.side - 1];
+      for (int j = 0; j < k; j++) others += step[j] * products[atom[j]];
+      square += step[k] * (step[k] * products[atom[k]] + 2 * others);
+    }
+    reliability[target[i]] = mass[i] * std::sqrt(std::max(square, 0.0f)) * seen[i];
+  }
+};
+
+}  // namespace
+
+extern "C" {
+
+// keys, steps: addresses of each view's sums, [views]; length and first segment in the tables of each. index, weight:
+// [S, T] of every segment's code, its last term the mean. gram: [side, side], atoms and, last, the mean. gaussian:
+// int64 [n], rising; place: int32 by Gaussian. thin: steps below which unseen weights count. words (int16 [levels, n,
+// K], K up to 16) and reliability [levels, n] come as zeros, and rows that nobody votes for stay so.
+void lf_solve_votes(const int64_t* keys, const int64_t* steps, const int64_t* length, const int64_t* first_segment,
+                    int64_t views, const int32_t* index, const float* weight, int64_t terms, const float* gram,
+                    int64_t side, const float* unit, const int64_t* gaussian, const int32_t* place, int64_t n,
+                    int64_t levels, int64_t thin, int64_t K, int64_t threads, uint16_t* words, float* reliability) {
+  const Views all = {reinterpret_cast<const int64_t* const*>(keys), reinterpret_cast<const int64_t* const*>(steps),
+                     length, first_segment, views};
+  const Book book = {index, weight, terms, gram, side, int(K), *unit};
+  const int64_t blocks = (n + UNIT - 1) / UNIT;
+  share(threads, levels * blocks, [&](const auto& take) {
+    Solver solver = {all, book, gaussian, place, n, thin, words, reliability};
+    solver.sum.assign(side, 0), solver.met.assign(side, 0);
+    for (int64_t unit = take(); unit >= 0; unit = take()) {
+      const int64_t level = unit / blocks, low = unit % blocks * UNIT, high = std::min(n, low + UNIT);
+      solver.gather(level, low, high);
+      for (int64_t r = low; r < high; r++)
+        solver.row(solver.sorted.data() + solver.first[r - low], solver.sorted.data() + solver.first[r - low + 1],
+                   level * n + r);
+      solver.flush();
+    }
+  });
+}
+
+}  // extern "C"
