@@ -22,8 +22,6 @@ class OnlineLanguageSettings:
     """The codebook of the finished map; its terms are those of the growing one too."""
     explained: float = 0.97
     """A segment's vector whose code has a lower cosine with it becomes an atom of the growing codebook."""
-    track_overlap: float = 0.3
-    """A segment that overlaps no thing (intersection over union of Gaussians both see) by more begins a new one."""
 
 
 def check_online_language(settings: OnlineLanguageSettings) -> None:
@@ -32,5 +30,7 @@ def check_online_language(settings: OnlineLanguageSettings) -> None:
     Raises:
         SettingsError: one is.
     """
-    if not (0 < settings.explained < 1 and 0 < settings.track_overlap <= 1):
-        raise SettingsError("the online language map needs explained and track_overlap between 0 and 1", settings)
+    if not 0 < settings.explained < 1:
+        raise SettingsError("the online language map needs explained between 0 and 1", settings)
+    if not (0 < settings.instances.overlap <= 1 and 0 < settings.instances.share < 1):
+        raise SettingsError("instances need overlap above 0 and up to 1, share between 0 and 1", settings.instances)
