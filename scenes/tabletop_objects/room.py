@@ -55,7 +55,7 @@ def quad(corners: list[tuple[float, float, float]], repeat: tuple[float, float] 
     )
 
 
-def _wallpaper() -> np.ndarray:
+def wallpaper() -> np.ndarray:
     """Draw pale stripes with small diamonds between them."""
 
     def colour(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def _wallpaper() -> np.ndarray:
     return painted(840, 1536, colour)
 
 
-def _art(seed: int) -> np.ndarray:
+def art(seed: int) -> np.ndarray:
     """Draw an abstract picture of hills and a sun, or of coloured circles."""
     rng = np.random.default_rng(seed)
     palette = ["#27476e", "#d1495b", "#edae49", "#66a182", "#8d96a3", "#f4e9cd", "#3d405b"]
@@ -110,7 +110,7 @@ def _wall(k: int, paper: np.ndarray) -> list[Part]:
                 (d - 0.017, y + 0.42, 0.74),
             ]
         )
-        parts += [Part(frame, Material(srgb("#3a2a1e"), 0.4)), Part(picture, Material(_art(seed + 10), 0.7))]
+        parts += [Part(frame, Material(srgb("#3a2a1e"), 0.4)), Part(picture, Material(art(seed + 10), 0.7))]
     return [p.turned("z", 90 * k) for p in parts]
 
 
@@ -128,7 +128,7 @@ def room() -> Thing:
 
     disc = lathe([(0, FLOOR + 0.001), (1.25, FLOOR + 0.001), (1.25, FLOOR + 0.012), (0, FLOOR + 0.012)], 128)
     rug = Mesh(disc.vertices, disc.faces, disc.vertices[:, :2] / 2.5 + 0.5)
-    paper = _wallpaper()
+    paper = wallpaper()
     walls = [part for k in range(4) for part in _wall(k, paper)]
     return Thing(
         "",
