@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 
 from langfield.capture.types import Camera, Points
 from langfield.errors import FormatError, SettingsError
+from langfield.field.motion import STILL, Motion
 from langfield.progress import say
 from langfield.raster import Gaussians, rasterize
 from langfield.raster.ssim import ssim
@@ -127,7 +128,12 @@ class PhotometricFit:
     """Gaussians on their way to look like the photos; one `step` per photo, any order, any sizes."""
 
     def __init__(
-        self, points: Points, cameras: Sequence[Camera], settings: PhotometricSettings, device: torch.device = CPU
+        self,
+        points: Points,
+        cameras: Sequence[Camera],
+        settings: PhotometricSettings,
+        device: torch.device = CPU,
+        motion: Motion = STILL,
     ) -> None:
         """Start from points.
 
@@ -136,12 +142,13 @@ class PhotometricFit:
             cameras: of all views to be fitted, for the scene's size.
             settings: how to fit.
             device: where to fit; starts, states and photos may lie elsewhere.
+            motion: how the Gaussians differ from the canonical ones, which are fitted here, at each photo's time.
 
         Raises:
             SettingsError: there is no camera, or a setting lies outside its range.
         """
         _check(settings, cameras)
-        self.settings, self.device = settings, device
+        self.settings, self.device, self.motion = settings, device, motion
         self.extent = scene_extent(cameras, points.xyz)
         if len(points.xyz) == 0:
             count = min(10_000, settings.max_gaussians)
@@ -159,7 +166,7 @@ class PhotometricFit:
 
     @property
     def gaussians(self) -> Gaussians:
-        """The Gaussians as they are now, cut from the graph."""
+        """The canonical Gaussians as they are now, cut from the graph."""
         return self._scene(self.settings.sh_degree).detach()
 
     def _scene(self, degree: int) -> Gaussians:
@@ -191,11 +198,12 @@ class PhotometricFit:
 
     def _take(self, step: int, camera: Camera, image: Tensor) -> dict[str, float]:
         degree = min(step // self.settings.sh_every, self.settings.sh_degree)
-        view = rasterize(self._scene(degree), camera)
+        scene, penalty = self.motion.at(self._scene(degree), camera.time_s, step)
+        view = rasterize(scene, camera)
         view.means2d.retain_grad()
         assert view.colour is not None  # noqa: S101 - drawn by default; said for the type checker
         drawn = self._with_background(step, view.colour, view.alpha)
-        loss = photometric_loss(drawn, image, self.settings.ssim_weight)
+        loss = photometric_loss(drawn, image, self.settings.ssim_weight) + penalty
         value = float(loss.detach())
         if not math.isfinite(value):
             raise FormatError("the photometric loss is not finite", f"step {step}", "check the photo and the cameras")
@@ -226,6 +234,7 @@ class PhotometricFit:
         for optimizer in self._adam.values():
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        self.motion.descend(step)
 
     def _densify(self, step: int, grad: Tensor, radii: Tensor, camera: Camera) -> None:
         info = {
@@ -238,7 +247,7 @@ class PhotometricFit:
 
     def state(self) -> dict[str, Tensor | int]:
         """Give all that decides how the fit goes on, as copies: tensors and whole numbers only."""
-        out: dict[str, Tensor | int] = {"step": self._step}
+        out: dict[str, Tensor | int] = {"step": self._step, **self.motion.state()}
         for name in NAMES:
             out[f"param.{name}"] = self._params[name].detach().clone()
             moments = self._adam[name].state.get(self._params[name], {})
@@ -257,6 +266,7 @@ class PhotometricFit:
                 self._load_one(name, state)
         except (KeyError, RuntimeError, TypeError, AttributeError) as error:
             raise FormatError(f"the state of the photometric fit is incomplete: {error}", "state") from error
+        self.motion.load_state(state)
         self._density |= {key: _copy(state.get(f"density.{key}"), self.device) for key in DENSITY}
 
     def _load_one(self, name: str, state: Mapping[str, Tensor | int]) -> None:
