@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 COMMANDS = {
     "prepare": "langfield.commands.prepare:prepare",
+    "online": "langfield.commands.online:online",
     "query": "langfield.commands.query:query",
     "eval": "langfield.commands.evaluate:evaluate",
     "reproduce": "langfield.commands.reproduce:reproduce",
@@ -22,6 +23,7 @@ COMMANDS = {
 HELP = """usage: langfield COMMAND [--help] ...
 
   prepare   photos or a video to a posed capture
+  online    an RGB-D stream to a field, while the camera moves
   query     ask a trained field for something in words
   eval      score a field against labels, in 2D and 3D, under named protocols
   reproduce train and score a benchmark's scenes; published tables beside ours

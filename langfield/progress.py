@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 T = TypeVar("T")
+About = tuple[str, Callable[[], str] | None]
 LINE_EVERY_S = 10.0
 
 
@@ -24,17 +25,20 @@ def say(text: str) -> None:
     console().print(text, markup=False)
 
 
-def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+def track(
+    items: Iterable[T], label: str, total: int | None = None, now: Callable[[], str] | None = None
+) -> Iterator[T]:
     """Yield `items` while showing how many are done, how long it took and how long it will take.
 
     Args:
         items: what is worked through, one unit of work each.
         label: a few words, such as "masks".
         total: number of items where `items` has no length.
+        now: gives a few words on how it stands, shown beside.
     """
     count = total if total is not None else len(items) if isinstance(items, Sized) else None
     out = console()
-    return _bar(items, label, count, out) if out.is_terminal else _lines(items, label, count)
+    return _bar(items, (label, now), count, out) if out.is_terminal else _lines(items, (label, now), count)
 
 
 def track_rest(todo: Sequence[T], label: str, total: int) -> Iterator[T]:
@@ -44,26 +48,29 @@ def track_rest(todo: Sequence[T], label: str, total: int) -> Iterator[T]:
     return track(todo, label)
 
 
-def _bar(items: Iterable[T], label: str, total: int | None, out: Console) -> Iterator[T]:
+def _bar(items: Iterable[T], about: About, total: int | None, out: Console) -> Iterator[T]:
+    label, now = about
     columns = (
         TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[now]}"),
     )  # fmt: skip
     with Progress(*columns, console=out) as bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(label, total=total, now="")
         for item in items:
             yield item
-            bar.advance(task)
+            bar.update(task, advance=1, now=now() if now is not None else "")
 
 
-def _lines(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
+def _lines(items: Iterable[T], about: About, total: int | None) -> Iterator[T]:
+    label, now = about
     start = last = time.monotonic()
     done = 0
     for done, item in enumerate(items, start=1):
         yield item
-        now = time.monotonic()
-        if now - last > LINE_EVERY_S:
-            last = now
-            eta = f", ETA {(now - start) / done * (total - done):.0f} s" if total else ""
-            say(f"{label}: {done}/{total or '?'} in {now - start:.0f} s{eta}")
+        at = time.monotonic()
+        if at - last > LINE_EVERY_S:
+            last = at
+            eta = f", ETA {(at - start) / done * (total - done):.0f} s" if total else ""
+            stand = f"; {now()}" if now is not None else ""
+            say(f"{label}: {done}/{total or '?'} in {at - start:.0f} s{eta}{stand}")
     say(f"{label}: {done} done in {time.monotonic() - start:.1f} s")

@@ -16,12 +16,11 @@ from torch import Tensor
 from langfield.codec.types import Codec
 from langfield.errors import FormatError
 from langfield.field.instances import Instances, load_instances
-from langfield.field.types import LanguageShape
 from langfield.raster.types import Gaussians
 
 Version = tuple[int, int]
 """Major and minor: a program reads files of its own major version, and of older ones."""
-VERSION: Version = (3, 1)
+VERSION: Version = (3, 0)
 SIZES: dict[str, Container[int]] = {"N": range(1, 2**31), "K": (1, 4, 9, 16), "L": range(1, 9)}
 """What letters may stand for; others for any number. d and D are the widths of the codec."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -96,15 +95,11 @@ PARTS = (
     Part("instances.first", "instances.first", ("I+1",), _since((3, 0), torch.int64)),
     Part("instances.rows", "instances.rows", ("P",), _since((3, 0), torch.int32)),
     Part("instances.members", "instances.members", ("S", 3), _since((3, 0), torch.int32)),
-    Part("language.quats", "language.quats", ("N", 4), _since((3, 1), *FLOATS), check=_like_means),
-    Part("language.log_scales", "language.log_scales", ("N", 3), _since((3, 1), *FLOATS), check=_like_means),
-    Part("language.logit_opacities", "language.logit_opacities", ("N",), _since((3, 1), *FLOATS), check=_like_means),
 )
 """In the order they are checked in."""
 GROUPS: dict[str, Callable[[dict[str, Tensor], Known], Any]] = {
     "gaussians": lambda parts, _: Gaussians(**parts),
     "instances": _instances,
-    "language": lambda parts, _: LanguageShape(**parts),
 }
 """How the parts of a group, by attribute, become what the field holds."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from jaxtyping import Float, Shaped
@@ -11,15 +11,6 @@ from torch import Tensor
 from langfield.codec.types import Codec
 from langfield.field.instances import Instances
 from langfield.raster.types import Gaussians
-
-
-@dataclass(frozen=True)
-class LanguageShape:
-    """How Gaussians are drawn for language where it has a shape of its own; centres are shared."""
-
-    quats: Float[Tensor, "N 4"]
-    log_scales: Float[Tensor, "N 3"]
-    logit_opacities: Float[Tensor, " N"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +28,3 @@ class Field:
     """How far each code can be trusted, where it was lifted: agreement of the views times how many there are."""
     instances: Instances | None = None
     """The things that the views' segments agree on, where they were looked for."""
-    language: LanguageShape | None = None
-    """Rotation, scale and opacity that codes are drawn with, where they are not those of colour."""
-
-    @property
-    def language_gaussians(self) -> Gaussians:
-        """The Gaussians as codes are drawn with them."""
-        if self.language is None:
-            return self.gaussians
-        own = self.language
-        return replace(self.gaussians, quats=own.quats, log_scales=own.log_scales, logit_opacities=own.logit_opacities)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from langfield.codec.types import Codec
 from langfield.field.instances import Instances
-from langfield.field.types import LanguageShape
 from langfield.online.types import Keyframe, MapChange
 from langfield.raster import Gaussians
 from langfield.segment.types import Segments
@@ -29,8 +28,6 @@ class LanguageParts:
     """A name of each thing that it keeps for as long as it is mapped; ids are never given to another."""
     views: tuple[int, ...]
     """Ids of the keyframes that views 0, 1, ... of `instances.members` are."""
-    shape: LanguageShape | None = None
-    """Rotation, scale and opacity of language's own, for `Field.language`; None where it has colour's."""
 
 
 class LanguageMap(Protocol):

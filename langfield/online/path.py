@@ -33,6 +33,8 @@ class Step:
     """Of the frame."""
     picture: str = ""
     """Its file, where the stream has one with its very pixels."""
+    exposure: tuple[float, float] = (1.0, 0.0)
+    """Gain and offset: picture = gain x drawn + offset."""
 
 
 class CameraPath:
@@ -73,6 +75,7 @@ class CameraPath:
             "index": torch.tensor([s.index for s in self.steps], dtype=torch.int64),
             "time_s": torch.tensor([s.time_s for s in self.steps], dtype=torch.float64),
             "reference": torch.tensor([s.reference for s in self.steps], dtype=torch.int64),
+            "exposure": torch.tensor([s.exposure for s in self.steps], dtype=torch.float64).reshape(-1, 2),
             "pose": torch.stack(poses) if poses else torch.zeros(0, 4, 4, dtype=torch.float64),
         }
 
@@ -87,15 +90,18 @@ class CameraPath:
         Raises:
             FormatError: they do not fit.
         """
-        parts = [state.get(name) for name in ("index", "time_s", "reference", "pose")]
+        parts = [state.get(name) for name in ("index", "time_s", "reference", "exposure", "pose")]
         listed = isinstance(names, list) and all(_two_texts(name) for name in names)
         many = len(names) if isinstance(names, list) else -1
         shapes = [None if p is None else tuple(p.shape) for p in parts]
-        if not listed or shapes != [(many,), (many,), (many,), (many, 4, 4)]:
+        if not listed or shapes != [(many,), (many,), (many,), (many, 2), (many, 4, 4)]:
             raise FormatError(f"the camera's path is damaged: {many} names, shapes {shapes}", None, "start anew")
-        index, time_s, reference, pose = (p for p in parts if p is not None)
-        rows = zip(index.tolist(), time_s.tolist(), reference.tolist(), pose.double(), names, strict=True)  # pyright: ignore
-        self.steps = [Step(*numbers, *texts) for *numbers, texts in rows]
+        index, time_s, reference, exposure = (p.tolist() for p in parts[:4] if p is not None)
+        pose = state["pose"].double()
+        self.steps = [
+            Step(index[i], time_s[i], reference[i], pose[i], name, file, (exposure[i][0], exposure[i][1]))
+            for i, (name, file) in enumerate(names)  # pyright: ignore[reportArgumentType]
+        ]
 
 
 def _two_texts(value: object) -> bool:

@@ -41,11 +41,12 @@ def kept_tensors(frame: RgbdFrame) -> dict[str, Tensor]:
 
 
 def grouped(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Put tensors into groups by their names up to the last dot, below a prefix."""
+    """Put tensors named KIND.ID.NAME into a group each id, which may change apart, and all others into one."""
     groups = dict[str, dict[str, Tensor]]()
     for name, tensor in tensors.items():
-        group, _, last = name.rpartition(".")
-        groups.setdefault(f"{prefix}/{group}", {})[last] = tensor
+        group, _, last = name.rpartition(".") if name.count(".") > 1 else ("", "", name)
+        # the others are new each time; clones, as a file cannot hold two tensors that share memory
+        groups.setdefault(f"{prefix}/{group}", {})[last] = tensor if group else tensor.clone()
     return groups
 
 
@@ -78,7 +79,7 @@ def save(shelf: Shelf, saved: Saved) -> int:
         StorageError: the disk is full or read-only; the state before is untouched.
     """
     groups = {f"keyframe/{key}": kept.tensors for key, kept in saved.kept.items()}
-    groups |= {"path/": saved.path.state(), "slam/": saved.slam[0]}
+    groups |= {"path/": saved.path.state(), **grouped("slam", saved.slam[0])}
     if saved.language is not None:
         groups |= grouped("language", saved.language[0])
     frames = {
@@ -105,7 +106,7 @@ def load(shelf: Shelf) -> Saved:
         kept = {int(key): _kept(entry, groups[f"keyframe/{key}"], shelf) for key, entry in about["frames"].items()}
         path = CameraPath()
         path.load_state(groups["path/"], about["names"])
-        slam = (groups["slam/"], dict(about["slam"]))
+        slam = (ungrouped("slam", groups), dict(about["slam"]))
         told_language = about["language"]
         language = None if told_language is None else (ungrouped("language", groups), dict(told_language))
         return Saved(kept, path, slam, language, dict(about["told"]))

@@ -49,6 +49,8 @@ class OnlineSettings:
     """Seconds after each keyframe for renewing what older ones said of a map that has changed since."""
     snapshot_s: float = 5.0
     """Seconds between two states of the map that are written for whoever looks at it meanwhile."""
+    rgb_only: bool = False
+    """Begin with a frame without depth: distances are guessed and learned, and the map's scale is a guess."""
     caps: Caps = field(default_factory=Caps)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)

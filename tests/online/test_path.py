@@ -27,7 +27,7 @@ def keyframe(key: int, T: torch.Tensor) -> Keyframe:
 def path_of(n: int) -> CameraPath:
     path = CameraPath()
     for i in range(n):
-        path.add(Step(i, 0.1 * i, i // 3, pose(100 + i), f"f{i}.png", f"x/f{i}.png"))
+        path.add(Step(i, 0.1 * i, i // 3, pose(100 + i), f"f{i}.png", f"x/f{i}.png", (1.0 + i, 0.1)))
     return path
 
 

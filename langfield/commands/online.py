@@ -1,0 +1,156 @@
+"""`langfield online`: a language map that grows while the camera moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from langfield.artefacts import write_json
+from langfield.commands.output import print_json, print_text
+from langfield.errors import SettingsError
+from langfield.online.types import OnlineSettings
+from langfield.progress import say
+
+if TYPE_CHECKING:
+    from langfield.capture.stream import FrameSource
+    from langfield.online.report import FrameReport
+    from langfield.online.session import Online
+
+SHOWN = ("keyframe", "tracked", "skipped")
+"""Outcomes that need no line of their own."""
+
+
+@dataclass(frozen=True)
+class OnlineOptions:
+    """How a stream is mapped."""
+
+    settings: Annotated[OnlineSettings, tyro.conf.arg(name="")] = field(default_factory=OnlineSettings)
+    out: Path = Path("outputs")
+    """Folder of runs; the run is made in OUT/SOURCE/online/TIME."""
+    max_frames: int | None = None
+    """Stop after so many frames of the stream."""
+    every: int = 1
+    """Take every n-th frame of a folder."""
+    camera: str = "auto"
+    """Published intrinsics of a TUM sequence: fr1, fr2, fr3; auto takes those beside it, or its name's."""
+    quick: bool = True
+    """Find segments with fewer prompts and embed them with the int8 tower; --no-quick makes the features of an offline
+    run, and takes those it has made."""
+    resume: Path | None = None
+    """Go on with this run from its last keyframe; its settings count."""
+    json: bool = False
+    """Print the report as JSON."""
+
+
+def online(
+    source: Annotated[Path | None, tyro.conf.Positional] = None,
+    options: Annotated[OnlineOptions, tyro.conf.arg(name="")] = OnlineOptions(),
+) -> None:
+    """Map an RGB-D stream while it comes in, with language; `langfield view RUN` beside it follows.
+
+    The finished run is an ordinary one: query, eval, view and export open it.
+
+    Args:
+        source: a folder in TUM's or Replica's layout. Frames need depth, or the map cannot begin.
+        options: how it is mapped.
+    """
+    from langfield.online.run import run_stream
+
+    session, stream = _begin(source, options)
+    try:
+        for note in getattr(stream, "notes", ()):
+            say(note)
+        say(f"the run is {session.folder.path}; look at it meanwhile with: langfield view {session.folder.path}")
+        seconds = run_stream(session, stream, options.max_frames, _tell)
+        report = _report(session, stream, seconds)
+        path = session.finish()
+    finally:
+        session.folder.release()
+    write_json(path / "report.json", report)
+    if options.json:
+        print_json({"run": path, **report})
+    else:
+        print_text(as_text(report))
+        print_text(f"the run: {path}")
+
+
+def _begin(source: Path | None, options: OnlineOptions) -> tuple[Online, FrameSource]:
+    from langfield.online.features import StageFeatures
+    from langfield.online.start import folder_in, resume, start
+    from langfield.settings import RunSettings
+
+    if (source is not None) + (options.listen is not None) + (options.resume is not None and source is None) != 1:
+        raise SettingsError(
+            "frames come from one place", None, "give a folder, or --listen PORT, or --resume RUN alone"
+        )
+    features = None if options.quick else StageFeatures(RunSettings(device=options.settings.device))
+    if options.resume is not None:
+        session = resume(options.resume, features)
+        return session, _stream(source or session.folder.about.data, options)
+    stream = _stream(source, options)
+    name = source.resolve().name if source is not None else "socket"
+    folder = folder_in(options.out, name)
+    return start(folder, options.settings, features, stream.name, source and source.resolve()), stream
+
+
+def _stream(source: Path | None, options: OnlineOptions) -> FrameSource:
+    from langfield.capture.stream import SourceSettings, open_source
+
+    if source is None:  # cannot be: checked by _begin
+        raise SettingsError("no stream was given")
+    return open_source(source, SourceSettings(options.camera, every=options.every))
+
+
+def _tell(told: FrameReport | str) -> None:
+    """Say what a person should know of a frame."""
+    if isinstance(told, str):
+        say(told)
+        return
+    for message in told.messages:
+        say(f"frame {told.index}: {message}")
+    if told.outcome not in SHOWN and not told.messages:
+        say(f"frame {told.index}: {told.outcome}")
+
+
+def _report(session: Online, stream: FrameSource, seconds: float) -> dict[str, Any]:
+    from langfield.capture.stream import Recorded
+    from langfield.online.judge import judge
+
+    tally = session.tally
+    return {
+        "frames": tally.frames,
+        "frames_per_s": round(tally.frames / max(seconds, 1e-9), 3),
+        "outcomes": tally.outcomes,
+        "keyframes": session.count,
+        "gaussians": session.gaussians,
+        "stages": tally.table(),
+        "truth": judge(session, stream) if isinstance(stream, Recorded) and session.count else None,
+    }
+
+
+def as_text(report: dict[str, Any]) -> str:
+    """Give a report as lines for people."""
+    said = ", ".join(f"{n} {outcome}" for outcome, n in report["outcomes"].items())
+    lines = [
+        f"{report['frames']} frames at {report['frames_per_s']:.2f} a second: {said}",
+        f"{report['keyframes']} keyframes, {report['gaussians']} Gaussians",
+    ]
+    lines += [
+        f"  {stage:<9} {row['seconds']:8.2f} s {row['times']:5d} times {row['ms_each']:8.1f} ms each {row['share']:4.0%}"
+        for stage, row in report["stages"].items()
+    ]
+    truth = report["truth"] or {}
+    if truth.get("path"):
+        path = truth["path"]
+        lines.append(
+            f"path: ATE {100 * path['ate_rmse']:.2f} cm, drift {path['drift']:.2%} of {path['length']:.2f}"
+            f" and {path['turn_deg']:.2f} degrees, over {path['frames']} frames"
+        )
+    for name, drawn in ((name, truth.get(name)) for name in ("keyframes", "frames")):
+        if drawn and drawn["psnr_db"] is not None:
+            depth = "" if drawn["depth_l1"] is None else f", depth L1 {100 * drawn['depth_l1']:.2f} cm"
+            lines.append(f"{name if name == 'keyframes' else 'others'}: PSNR {drawn['psnr_db']:.2f} dB{depth}")
+    return "\n".join(lines)
