@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -16,7 +17,7 @@ namespace {
 
 constexpr int COLUMN_BITS = 31, GAUSSIAN_BITS = 29, SEGMENT_BITS = 15;  // as in lift.py
 constexpr double STEPS_PER_PX = 1 << 30;
-constexpr int CANDIDATES = 16, SWEEPS = 10, UNIT = 512, WIDE = 32;  // rows fitted together
+constexpr int CANDIDATES = 16, SWEEPS = 10, UNIT = 512, WIDE = 16;  // rows fitted together
 constexpr int MAX_WEIGHT = 63, WEIGHT_BITS = 6;
 
 struct Views {
@@ -36,8 +37,7 @@ struct Book {
 };
 
 struct Vote {
-  int32_t row, view, segment;
-  int64_t gated, all;
+  int64_t view, segment, gated, all;
 };
 
 struct Fit {  // WIDE sums of atoms, turned
@@ -45,6 +45,7 @@ struct Fit {  // WIDE sums of atoms, turned
   float value[CANDIDATES][WIDE], product[CANDIDATES][WIDE], left[CANDIDATES][WIDE];
   float own[CANDIDATES][CANDIDATES][WIDE], taken[CANDIDATES][CANDIDATES][WIDE];
   float gram[CANDIDATES][CANDIDATES][WIDE], aim[CANDIDATES][WIDE], weight[CANDIDATES][WIDE];
+  float inverse[CANDIDATES][WIDE];  // of the diagonal of gram
   int32_t pick[CANDIDATES][WIDE];
 
   void prepare(const Book& book) {
@@ -72,6 +73,7 @@ struct Fit {  // WIDE sums of atoms, turned
       for (int c = 0; c < CANDIDATES; c++) taken[k][c][i] = none ? 0 : own[best][c][i];
       for (int j = 0; j <= k; j++)
         gram[k][j][i] = gram[j][k][i] = none || pick[j][i] < 0 ? 0 : taken[j][best][i];
+      inverse[k][i] = 1 / std::max(gram[k][k][i], 1e-12f);
     }
   }
   void refit(int k) {
@@ -83,8 +85,7 @@ struct Fit {  // WIDE sums of atoms, turned
 #pragma omp simd
           for (int i = 0; i < WIDE; i++) rest[i] -= gram[a][j][i] * weight[j][i];
 #pragma omp simd
-        for (int i = 0; i < WIDE; i++)
-          weight[a][i] = std::max(0.0f, weight[a][i] + rest[i] / std::max(gram[a][a][i], 1e-12f));
+        for (int i = 0; i < WIDE; i++) weight[a][i] = std::max(0.0f, weight[a][i] + rest[i] * inverse[a][i]);
       }
   }
   void subtract(int k) {
@@ -113,41 +114,43 @@ struct Solver {
   const Views& views;
   const Book& book;
   const int64_t* gaussian;  // [n], rising
-  const int32_t* place;     // of each Gaussian in that list, -1: not asked for
   int64_t n, thin;
   uint16_t* words;     // [levels, n, K]
   float* reliability;  // [levels, n]
 
-  std::vector<Vote> votes = {}, sorted = {};
-  std::vector<int32_t> first = {}, touched = {};
+  std::vector<const int64_t*> next = {};  // entry of each view
+  std::vector<Vote> votes = {};           // of one row
+  std::vector<int32_t> touched = {};
   std::vector<float> sum = {};
   std::vector<char> met = {};
-  std::vector<std::pair<float, int32_t>> heaviest = {};
+  int many = 0;                         // atoms touched
+  std::vector<uint64_t> heaviest = {};  // bits of a positive weight, in the order of weights, and the atom
   std::unique_ptr<Fit> fit = std::make_unique<Fit>();
   int64_t target[WIDE] = {};  // row of the outputs
   float mass[WIDE] = {}, seen[WIDE] = {};
   int waiting = 0;
 
-  void gather(int64_t level, int64_t low, int64_t high) {
-    votes.clear(), first.assign(high - low + 1, 0);
-    const auto key_of = [&](int64_t row) { return ((level << GAUSSIAN_BITS) | row) << COLUMN_BITS; };
-    const int64_t begin = key_of(gaussian[low]), end = key_of(gaussian[high - 1] + 1);
-    for (int64_t v = 0; v < views.many; v++) {
-      const int64_t *keys = views.key[v], *last = keys + views.length[v];
-      for (const int64_t* k = std::lower_bound(keys, last, begin); k < last && *k < end; k++) {
-        const int32_t row = place[(*k >> COLUMN_BITS) & ((int64_t(1) << GAUSSIAN_BITS) - 1)];
-        if (row < 0) continue;
-        const int64_t* steps = views.steps[v] + 2 * (k - keys);
-        const int64_t segment = views.first_segment[v] + (*k & ((1 << SEGMENT_BITS) - 1));
-        votes.push_back({int32_t(row - low), int32_t(v), int32_t(segment), std::max<int64_t>(steps[0], 0),
-                         std::max<int64_t>(steps[1], 0)});
-        first[row - low + 1]++;
+  static int64_t key_of(int64_t level, int64_t row) { return ((level << GAUSSIAN_BITS) | row) << COLUMN_BITS; }
+  void rows(int64_t level, int64_t low, int64_t high) {
+    next.resize(views.many);
+    for (int64_t v = 0; v < views.many; v++)
+      next[v] = std::lower_bound(views.key[v], views.key[v] + views.length[v], key_of(level, gaussian[low]));
+    for (int64_t r = low; r < high; r++) {
+      const int64_t begin = key_of(level, gaussian[r]), end = begin + (int64_t(1) << COLUMN_BITS);
+      votes.clear();
+      for (int64_t v = 0; v < views.many; v++) {
+        const int64_t *k = next[v], *last = views.key[v] + views.length[v];
+        while (k < last && *k < begin) k++;
+        for (; k < last && *k < end; k++) {
+          const int64_t* steps = views.steps[v] + 2 * (k - views.key[v]);
+          votes.push_back({v, views.first_segment[v] + (*k & ((1 << SEGMENT_BITS) - 1)),
+                           std::max<int64_t>(steps[0], 0), std::max<int64_t>(steps[1], 0)});
+        }
+        next[v] = k;
       }
+      row(votes.data(), votes.data() + votes.size(), level * n + r);
     }
-    for (size_t r = 1; r < first.size(); r++) first[r] += first[r - 1];
-    std::vector<int32_t> next(first.begin(), first.end() - 1);
-    sorted.resize(votes.size());
-    for (const Vote& vote : votes) sorted[next[vote.row]++] = vote;
+    flush();
   }
   void row(const Vote* from, const Vote* to, int64_t target_row) {
     int64_t support = 0, total = 0;
@@ -169,25 +172,31 @@ struct Solver {
     const int32_t* index = book.index + segment * book.terms;
     const float* weight = book.weight + segment * book.terms;
     for (int64_t t = 0; t < book.terms; t++) {
-      if (weight[t] == 0) continue;
-      if (!met[index[t]]) met[index[t]] = 1, touched.push_back(index[t]);
-      sum[index[t]] += share * weight[t];
+      const int32_t a = index[t];
+      touched[many] = a, many += !met[a], met[a] = 1;
+      sum[a] += share * weight[t];
     }
   }
   void hand_over(int64_t target_row, float views_seen) {
     const float of_mean = sum[book.side - 1];
     heaviest.clear();
-    for (int32_t a : touched) {
-      if (a != book.side - 1 && sum[a] > 0) heaviest.push_back({-sum[a], a});
+    for (int k = 0; k < many; k++) {
+      const int32_t a = touched[k];
+      uint32_t bits;
+      std::memcpy(&bits, &sum[a], sizeof bits);
+      if (a != book.side - 1 && sum[a] > 0) heaviest.push_back(uint64_t(bits) << 32 | uint32_t(a));
       sum[a] = 0, met[a] = 0;
     }
-    touched.clear();
+    many = 0;
     if (of_mean <= 0 || heaviest.empty()) return;
-    const size_t many = std::min<size_t>(heaviest.size(), CANDIDATES);
-    std::partial_sort(heaviest.begin(), heaviest.begin() + many, heaviest.end());
+    if (heaviest.size() > CANDIDATES)
+      std::nth_element(heaviest.begin(), heaviest.begin() + CANDIDATES, heaviest.end(), std::greater<uint64_t>());
     for (size_t c = 0; c < CANDIDATES; c++) {
-      fit->atom[c][waiting] = c < many ? heaviest[c].second : -1;
-      fit->value[c][waiting] = c < many ? -heaviest[c].first / of_mean : 0;
+      const bool there = c < heaviest.size();
+      const uint32_t bits = there ? uint32_t(heaviest[c] >> 32) : 0;
+      float weight;
+      std::memcpy(&weight, &bits, sizeof weight);
+      fit->atom[c][waiting] = there ? int32_t(uint32_t(heaviest[c])) : -1, fit->value[c][waiting] = weight / of_mean;
     }
     mass[waiting] = of_mean, seen[waiting] = views_seen, target[waiting] = target_row;
     if (++waiting == WIDE) flush();
@@ -225,26 +234,22 @@ extern "C" {
 
 // keys, steps: addresses of each view's sums, [views]; length and first segment in the tables of each. index, weight:
 // [S, T] of every segment's code, its last term the mean. gram: [side, side], atoms and, last, the mean. gaussian:
-// int64 [n], rising; place: int32 by Gaussian. thin: steps below which unseen weights count. words (int16 [levels, n,
+// int64 [n], rising. thin: steps below which unseen weights count. words (int16 [levels, n,
 // K], K up to 16) and reliability [levels, n] come as zeros, and rows that nobody votes for stay so.
 void lf_solve_votes(const int64_t* keys, const int64_t* steps, const int64_t* length, const int64_t* first_segment,
                     int64_t views, const int32_t* index, const float* weight, int64_t terms, const float* gram,
-                    int64_t side, const float* unit, const int64_t* gaussian, const int32_t* place, int64_t n,
+                    int64_t side, const float* unit, const int64_t* gaussian, int64_t n,
                     int64_t levels, int64_t thin, int64_t K, int64_t threads, uint16_t* words, float* reliability) {
   const Views all = {reinterpret_cast<const int64_t* const*>(keys), reinterpret_cast<const int64_t* const*>(steps),
                      length, first_segment, views};
   const Book book = {index, weight, terms, gram, side, int(K), *unit};
   const int64_t blocks = (n + UNIT - 1) / UNIT;
   share(threads, levels * blocks, [&](const auto& take) {
-    Solver solver = {all, book, gaussian, place, n, thin, words, reliability};
-    solver.sum.assign(side, 0), solver.met.assign(side, 0);
+    Solver solver = {all, book, gaussian, n, thin, words, reliability};
+    solver.sum.assign(side, 0), solver.met.assign(side, 0), solver.touched.assign(side + 1, 0);
     for (int64_t unit = take(); unit >= 0; unit = take()) {
-      const int64_t level = unit / blocks, low = unit % blocks * UNIT, high = std::min(n, low + UNIT);
-      solver.gather(level, low, high);
-      for (int64_t r = low; r < high; r++)
-        solver.row(solver.sorted.data() + solver.first[r - low], solver.sorted.data() + solver.first[r - low + 1],
-                   level * n + r);
-      solver.flush();
+      const int64_t low = unit % blocks * UNIT;
+      solver.rows(unit / blocks, low, std::min(n, low + UNIT));
     }
   });
 }

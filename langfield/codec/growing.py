@@ -126,8 +126,9 @@ class GrowingCodebook:
             raise FormatError("the codebook has no atoms yet", None, "add a keyframe with segments first")
         if self._codec is None:
             settings = CodebookSettings(atoms=self.most, terms=self.terms)
-            there = [*range(self.count), self.most]
-            self._codec = Codebook(self.basis[there], self.unit, settings, {}, self.gram[there][:, there])
+            rows, products = (torch.cat([t[: self.count], t[-1:]]) for t in (self.basis, self.gram))
+            gram = torch.cat([products[:, : self.count], products[:, -1:]], dim=1)
+            self._codec = Codebook(rows, self.unit, settings, {}, gram)
         return self._codec
 
     def _checked(self, vectors: Float[Tensor, "M D"]) -> Float[Tensor, "M D"]:

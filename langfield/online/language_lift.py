@@ -178,12 +178,17 @@ class LiftedLanguage:
                 f"the language map knows {len(self.names)} Gaussians, not {n}", None, "call reindex first"
             )
         codec = self.book.codec()
+        self.solve()
         with kernels_only():
             looks = list(self.looks.values())
-            self.live.solve(looks, self.names, self.book, self.settings.lift)
             things, ids = self.tracks.things(looks, self.names.rows(), codec.dim)
         codes, reliability = self.live.codes.clone(), self.live.reliability.clone()
         return LanguageParts(codes, codec, reliability, things, ids, self.held)
+
+    def solve(self) -> int:
+        """Bring the codes of rows that changed up to date, and give how many there were; `parts` does so too."""
+        with kernels_only():
+            return self.live.solve(list(self.looks.values()), self.names, self.book, self.settings.lift)
 
     def finish(self, gaussians: Gaussians, keyframes: Sequence[Keyframe]) -> LanguageParts:
         """Renew what is stale and give the final map: what the offline stage gives for the same views and codebook.

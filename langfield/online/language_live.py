@@ -58,7 +58,7 @@ class LiveCodes:
         if terms is not None:
             told = VoteCodes(terms.index, terms.weight, book.gram, book.unit)
             thin = round(settings.thin_px * STEPS_PER_PX)
-            rows = VoteRows(wanted, names.given, levels, thin, words)
+            rows = VoteRows(wanted, levels, thin, words)
             self.codes[:, due[order]], self.reliability[:, due[order]] = solve_votes(votes, told, rows)
         else:
             self.codes[:, due], self.reliability[:, due] = 0, 0

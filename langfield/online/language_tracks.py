@@ -88,10 +88,11 @@ class Tracks:
             return np.zeros((many, 0)), np.zeros(0, np.int64)
         pairs = [against.of(support) for support, _ in near]
         tracks = np.concatenate([t.numpy() for _, t in near])
-        ids, place = np.unique(tracks, return_inverse=True)
-        to_thing = np.zeros((len(tracks), len(ids)), np.float32)
-        to_thing[np.arange(len(tracks)), place] = 1
-        shared, union = (np.concatenate(part, axis=1) @ to_thing for part in zip(*pairs, strict=True))
+        order = tracks.argsort(kind="stable")
+        ids, first = np.unique(tracks[order], return_index=True)
+        shared, union = (
+            np.add.reduceat(np.concatenate(part, axis=1)[:, order], first, axis=1) for part in zip(*pairs, strict=True)
+        )
         like = np.where(union > 0, shared / np.maximum(union, 1e-12), 0.0)
         like[:, ids < 0] = 0
         return like, ids

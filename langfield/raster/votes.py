@@ -52,9 +52,7 @@ class VoteRows:
     """Which rows are wanted, and how."""
 
     gaussian: Int64[Tensor, " n"]
-    """Rising; below `known`."""
-    known: int
-    """One above the largest number of any Gaussian."""
+    """Rising."""
     levels: int
     thin_steps: int
     """A row whose weight behind the gate is less takes all weight instead."""
@@ -83,8 +81,6 @@ def solve_votes(
     reliability = torch.zeros(rows.levels, n)
     if n == 0 or not views:
         return words, reliability
-    place = torch.full((rows.known,), -1, dtype=torch.int32)
-    place[rows.gaussian] = torch.arange(n, dtype=torch.int32)
     held = [(v.key.contiguous(), v.steps.contiguous()) for v in views]  # must outlive the call
     table = torch.tensor([
         [k.data_ptr() for k, _ in held], [s.data_ptr() for _, s in held],
@@ -94,7 +90,7 @@ def solve_votes(
     gaussian, unit = rows.gaussian.contiguous(), torch.tensor(codes.unit, dtype=torch.float32)
     library().lf_solve_votes(
         *arguments(*table, len(views), index, weight, index.shape[1], gram, len(gram), unit),
-        *arguments(gaussian, place, n, rows.levels, rows.thin_steps, rows.words, threads_for(n, WORTH_ROWS)),
+        *arguments(gaussian, n, rows.levels, rows.thin_steps, rows.words, threads_for(n, WORTH_ROWS)),
         *arguments(words, reliability),
     )
     return words, reliability
