@@ -15,14 +15,18 @@ from torch import Tensor
 
 from langfield.codec.types import Codec
 from langfield.errors import FormatError
+from langfield.field.deform import Deformation, load_deformation
 from langfield.field.instances import Instances, load_instances
+from langfield.field.status import StatusNet, load_tracks
 from langfield.raster.types import Gaussians
 
 Version = tuple[int, int]
 """Major and minor: a program reads files of its own major version, and of older ones."""
-VERSION: Version = (3, 0)
-SIZES: dict[str, Container[int]] = {"N": range(1, 2**31), "K": (1, 4, 9, 16), "L": range(1, 9)}
-"""What letters may stand for; others for any number. d and D are the widths of the codec."""
+VERSION: Version = (3, 1)
+SIZES: dict[str, Container[int]] = {
+    "N": range(1, 2**31), "K": (1, 4, 9, 16), "L": range(1, 9), "M": range(1, 17), "k": range(1, 65), "q": range(1, 65),
+}  # fmt: skip
+"""What letters may stand for; others for any number. d and D are the widths of the codec, s that of captions' codes."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 AT_ONCE = 2**22
 
@@ -35,6 +39,11 @@ class Known:
     tensors: Mapping[str, Tensor]
     sizes: dict[str, int]
     """Letters that parts before this one have given a number."""
+    captions: Codec | None = None
+    """The codec of captions."""
+
+
+Check = Callable[[Tensor, Known], str | None]
 
 
 @dataclass(frozen=True)
@@ -44,13 +53,13 @@ class Part:
     name: str
     """Of the tensor in the file."""
     at: str
-    """Where it belongs in the field: an attribute, or GROUP.ATTRIBUTE; a group is there whole or not at all."""
+    """Where it belongs in the field: an attribute, or GROUP.PATH; a group is there whole or not at all."""
     shape: tuple[int | str, ...]
     dtypes: Mapping[torch.dtype, Version]
     """Number formats, and the first version whose programs know the part in that format."""
     needed: bool = False
     """Every field has it, and no program may go on without knowing it."""
-    check: Callable[[Tensor, Known], str | None] = lambda tensor, known: None  # noqa: ARG005
+    check: Check = lambda tensor, known: None  # noqa: ARG005
     """Says what is wrong with its numbers, or None."""
 
 
@@ -77,8 +86,30 @@ def _instances(parts: dict[str, Tensor], known: Known) -> Instances:
     return load_instances(parts, known.sizes["N"], known.codec.dim)
 
 
+def _states(_: Tensor, known: Known) -> str | None:
+    return None if known.captions is not None else "there, but no codec of captions is named"
+
+
+def _on_deformation(_: Tensor, known: Known) -> str | None:
+    return None if "deformation.trunk_weight" in known.tensors else "there without a deformation"
+
+
+def _deformation(parts: dict[str, Tensor], known: Known) -> Deformation:
+    return load_deformation(parts, known.sizes["K"])
+
+
 def _since(version: Version, *dtypes: torch.dtype) -> dict[torch.dtype, Version]:
     return dict.fromkeys(dtypes, version)
+
+
+def _row(
+    name: str,
+    shape: tuple[int | str, ...],
+    *dtypes: torch.dtype,
+    check: Check = lambda tensor, known: None,  # noqa: ARG005
+) -> Part:
+    """Give the row of a part that has lain in the field under its own name since 3.1."""
+    return Part(name, name, shape, _since((3, 1), *dtypes), check=check)
 
 
 PARTS = (
@@ -95,13 +126,36 @@ PARTS = (
     Part("instances.first", "instances.first", ("I+1",), _since((3, 0), torch.int64)),
     Part("instances.rows", "instances.rows", ("P",), _since((3, 0), torch.int32)),
     Part("instances.members", "instances.members", ("S", 3), _since((3, 0), torch.int32)),
+    _row("deformation.planes.cells", ("C", "E"), *FLOATS),
+    _row("deformation.planes.sides", ("M", 4), torch.int32),
+    _row("deformation.planes.box", (2, 3), *FLOATS),
+    _row("deformation.planes.span_s", (2,), torch.float64),
+    _row("deformation.heads", ("G",), torch.uint8),
+    _row("deformation.trunk_weight", ("H", "F"), *FLOATS),
+    _row("deformation.trunk_bias", ("H",), *FLOATS),
+    _row("deformation.inner_weight", ("G", "H", "H"), *FLOATS),
+    _row("deformation.inner_bias", ("G", "H"), *FLOATS),
+    _row("deformation.outer_weight", ("R", "H"), *FLOATS),
+    _row("deformation.outer_bias", ("R",), *FLOATS),
+    _row("status_tracks.owner", ("N",), torch.int32, check=_states),
+    _row("status_tracks.prototypes", ("O", "k", "s"), *FLOATS),
+    _row("status_tracks.times_s", ("T",), torch.float64),
+    _row("status_tracks.shares", ("O", "T", "k"), *FLOATS),
+    _row("status_net.prototypes", ("N", "q", "s"), *FLOATS, check=_states),
+    _row("status_net.inner_weight", ("H", "H"), *FLOATS, check=_on_deformation),
+    _row("status_net.inner_bias", ("H",), *FLOATS),
+    _row("status_net.outer_weight", ("q", "H"), *FLOATS),
+    _row("status_net.outer_bias", ("q",), *FLOATS),
 )
 """In the order they are checked in."""
 GROUPS: dict[str, Callable[[dict[str, Tensor], Known], Any]] = {
     "gaussians": lambda parts, _: Gaussians(**parts),
     "instances": _instances,
+    "deformation": _deformation,
+    "status_tracks": lambda parts, _: load_tracks(parts),
+    "status_net": lambda parts, _: StatusNet(**parts),
 }
-"""How the parts of a group, by attribute, become what the field holds."""
+"""How the parts of a group, by path, become what the field holds."""
 
 
 def take_apart(field: Any) -> tuple[dict[str, Tensor], Version]:
@@ -118,26 +172,37 @@ def take_apart(field: Any) -> tuple[dict[str, Tensor], Version]:
     return tensors, version
 
 
-def put_together(tensors: Mapping[str, Tensor], codec: Codec | None) -> dict[str, Any]:
+def put_together(tensors: Mapping[str, Tensor], codec: Codec | None, captions: Codec | None = None) -> dict[str, Any]:
     """Check all known parts and give the field's attributes.
+
+    Args:
+        tensors: by name.
+        codec: of the codes.
+        captions: codec of the codes of states.
 
     Raises:
         FormatError: a part is missing, of another shape or number format, not finite, or fails its own check.
     """
     sizes = {} if codec is None else {"d": codec.width, "D": codec.dim}
-    known = Known(codec, tensors, sizes)
+    known = Known(codec, tensors, sizes | ({} if captions is None else {"s": captions.width}), captions)
     built: dict[str, Any] = {}
     groups: dict[str, dict[str, Tensor]] = {}
     for part in PARTS:
-        group, _, name = part.at.rpartition(".")
+        group, name = _place(part)
         if part.name not in tensors:
-            begun = any(other.name in tensors for other in PARTS if group and other.at.startswith(group + "."))
+            begun = any(other.name in tensors for other in PARTS if group and _place(other)[0] == group)
             if part.needed or begun:
                 raise FormatError("field has missing or unknown tensors", part.name, "write it again")
             continue
         _check(part, tensors[part.name], known)
         (groups.setdefault(group, {}) if group else built)[name] = tensors[part.name]
     return built | {group: GROUPS[group](parts, known) for group, parts in groups.items()}
+
+
+def _place(part: Part) -> tuple[str, str]:
+    """Give the group, empty where there is none, and the rest of the path."""
+    group, dot, rest = part.at.partition(".")
+    return (group, rest) if dot else ("", group)
 
 
 def _check(part: Part, tensor: Tensor, known: Known) -> None:

@@ -1,4 +1,5 @@
-"""A field on disk: field.safetensors (named parts and a manifest) and codec.safetensors beside it.
+"""A field on disk: field.safetensors (named parts and a manifest), codec.safetensors and, where there are states of
+things, captions.safetensors beside it.
 
 The manifest is JSON in the safetensors header: format, version, which parts no reader may do without, the codec's hash,
 and provenance: encoders with their preprocessing, settings, seeds, hashes of the inputs, and the world's name, unit and
@@ -22,27 +23,28 @@ from langfield.progress import say
 FORMAT = "langfield field"
 FIELD_FILE = "field.safetensors"
 CODEC_FILE = "codec.safetensors"
+CAPTIONS_FILE = "captions.safetensors"
 
 
 def save_field(folder: Path, field: Field) -> None:
-    """Write a field; each file is replaced whole, the codec first.
+    """Write a field; each file is replaced whole, the codecs first.
 
     The file carries the lowest version that knows all its parts, so that older programs read it where they can.
 
     Raises:
         StorageError: the disk is full or read-only.
     """
-    codec_key = None
-    if field.codec is not None:
-        write_tensors(folder / CODEC_FILE, field.codec.tensors(), field.codec.about())
-        codec_key = file_key(folder / CODEC_FILE)
+    codecs = {
+        "codec_sha256": _save_codec(folder / CODEC_FILE, field.codec),
+        "captions_sha256": _save_codec(folder / CAPTIONS_FILE, field.caption_codec),
+    }
     tensors, (major, minor) = take_apart(field)
     about = {
         "format": FORMAT,
         "version": major,
         "minor": minor,
         "needed": [part.name for part in PARTS if part.needed],
-        "codec_sha256": codec_key,
+        **{name: key for name, key in codecs.items() if key is not None or name == "codec_sha256"},
         "provenance": field.provenance,
     }
     write_tensors(folder / FIELD_FILE, tensors, about)
@@ -65,15 +67,16 @@ def load_field(folder: Path) -> Field:
     provenance = about.get("provenance")
     if not isinstance(provenance, dict):
         raise FormatError("field has no provenance", path, "write it again")
-    codec = _codec(folder, about.get("codec_sha256"))
+    codec = _codec(folder / CODEC_FILE, about.get("codec_sha256"))
+    captions = _codec(folder / CAPTIONS_FILE, about.get("captions_sha256"))
     try:
         world_of(provenance)
-        parts = put_together({name: t for name, t in tensors.items() if name not in unknown}, codec)
+        parts = put_together({name: t for name, t in tensors.items() if name not in unknown}, codec, captions)
     except FormatError as error:
         raise FormatError(error.what, f"{path}: {error.where}", error.remedy) from error
     if unknown:
         say(f"{path}: left out what a newer version wrote and this one does not know: {', '.join(unknown)[:200]}")
-    return Field(codec=codec, provenance=provenance, **{"codes": None, **parts})
+    return Field(codec=codec, provenance=provenance, caption_codec=captions, **{"codes": None, **parts})
 
 
 def _check_version(about: dict[str, Any], unknown: list[str], path: Path) -> None:
@@ -90,10 +93,16 @@ def _check_version(about: dict[str, Any], unknown: list[str], path: Path) -> Non
         raise FormatError("field has missing or unknown tensors", f"{path}: {', '.join(unknown)[:80]}")
 
 
-def _codec(folder: Path, key: object) -> Codec | None:
+def _save_codec(path: Path, codec: Codec | None) -> str | None:
+    if codec is None:
+        return None
+    write_tensors(path, codec.tensors(), codec.about())
+    return file_key(path)
+
+
+def _codec(path: Path, key: object) -> Codec | None:
     if key is None:
         return None
-    path = folder / CODEC_FILE
     tensors, about = read_tensors(path)
     if file_key(path) != key:
         raise FormatError("codec belongs to another field", path, "run the language stage again")

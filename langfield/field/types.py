@@ -9,7 +9,9 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from langfield.codec.types import Codec
+from langfield.field.deform import Deformation
 from langfield.field.instances import Instances
+from langfield.field.status import StatusNet, StatusTracks
 from langfield.raster.types import Gaussians
 
 
@@ -28,3 +30,11 @@ class Field:
     """How far each code can be trusted, where it was lifted: agreement of the views times how many there are."""
     instances: Instances | None = None
     """The things that the views' segments agree on, where they were looked for."""
+    deformation: Deformation | None = None
+    """How the Gaussians differ at each time from the canonical ones above, where they move."""
+    caption_codec: Codec | None = None
+    """Of the codes of states, which stand for embedded captions; there if states are."""
+    status_tracks: StatusTracks | None = None
+    """The states of things and when each holds, where captions were lifted."""
+    status_net: StatusNet | None = None
+    """The states of Gaussians and the network that mixes them, where it was trained."""

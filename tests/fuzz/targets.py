@@ -30,6 +30,7 @@ from langfield.codec import (
     load_codec,
 )
 from langfield.evaluate.labels import draw_mask, read_labels
+from langfield.field.at_time import at_time, status_codes, status_of
 from langfield.field.instances import Instances
 from langfield.field.lift import Sums, load_sums
 from langfield.field.ply import read_ply, write_ply
@@ -46,6 +47,7 @@ from langfield.segment import load_segments, save_segments
 from langfield.segment.types import Segments
 from langfield.stages import FrameFeatures
 from tests.blobs import blob_gaussians, look
+from tests.field.test_at_time import moving_field
 from tests.fuzz.spoil import spoil_bytes, spoil_json_file, spoil_npz, spoil_safetensors
 
 Files = dict[str, bytes]
@@ -96,11 +98,18 @@ def field_folders(root: Path) -> list[Path]:
         field = Field(gaussians(), codes, codec, {"world": world}, torch.rand(3, 160), things())
         folders.append(root / codec.kind)
         save_field(folders[-1], field)
+    folders.append(root / "moving")
+    save_field(folders[-1], moving_field(gaussians()))
     return folders
 
 
 def use_field(folder: Path) -> None:
     field = load_field(folder)
+    if field.deformation is not None:
+        at_time(field, 0.7)
+    for kind in ("tracks", "net"):
+        if status_of(field, kind) is not None:
+            status_codes(field, 0.7, kind)
     if field.codes is not None and field.codec is not None:
         field.codec.inner(field.codes[:, :9], torch.ones(2, field.codec.dim))
     if field.instances is not None:
