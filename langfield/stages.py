@@ -73,9 +73,12 @@ def choose_views(capture: Capture, max_views: int | None) -> Capture:
 
 
 def split_views(frames: Sequence[Frame], hold_out_every: int) -> tuple[list[Frame], list[Frame]]:
-    """Give the training views and the held-out ones (the n-th, 2n-th, ... of the capture's order)."""
+    """Give the training views and the held-out ones: the capture's own, else the n-th, 2n-th, ... of its order."""
     if hold_out_every <= 1:
         return list(frames), []
+    own = [f for f in frames if f.split == "test"]
+    if own and len(own) < len(frames):
+        return [f for f in frames if f.split != "test"], own
     held = [f for i, f in enumerate(frames) if i % hold_out_every == hold_out_every - 1]
     return [f for f in frames if f not in held], held
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from langfield.capture import colmap, transforms
+from langfield.capture import colmap, dnerf, nerfies, neu3d, transforms
 from langfield.capture.key import capture_key
 from langfield.capture.lens import map_points_to_frame
 from langfield.capture.normalize import NormalizeSettings, normalize_capture, read_normalized
 from langfield.capture.types import Camera, Capture, Distortion, Frame, Points
 from langfield.errors import FormatError
 
-FORMATS = (transforms, colmap)
+FORMATS = (transforms, dnerf, nerfies, neu3d, colmap)
 """In order of preference where a folder holds several."""
 
 
@@ -35,7 +35,8 @@ def read_capture(path: Path, allow_outside: bool = False) -> Capture:
         if found is not None:
             return kind.read(found, allow_outside)
     raise FormatError(
-        "no capture here: neither transforms.json nor a COLMAP model in sparse/0",
+        "no capture here: neither transforms.json (or D-NeRF's three), dataset.json of Nerfies or HyperNeRF, "
+        "poses_bounds.npy with videos as Neu3D has them, nor a COLMAP model in sparse/0",
         path,
         "make one from photos or a video with 'langfield prepare'",
     )

@@ -37,6 +37,7 @@ def inside(root: Path, text: Any, allow_outside: bool, where: object) -> Path:
     path = root / text
     try:
         outside = not path.resolve().is_relative_to(root.resolve())
+        path.is_file()  # says here that a name is too long, not where the file is used
     except (OSError, ValueError, RuntimeError) as error:
         raise FormatError(f"{text!r:.80} is not a usable file path", where) from error
     if outside and not allow_outside:

@@ -164,7 +164,7 @@ def _write_frame(frame: Frame, plan: _Plan, out: Path, name: str) -> dict[str, A
     changed = plan.final is not frame.camera
     return {
         "name": frame.name, "file": f"frames/{name}", "mask": mask, "depth": depth, "camera": plan.final,
-        "source": frame.camera if changed else None,
+        "source": frame.camera if changed else None, "split": frame.split,
     }  # fmt: skip
 
 
@@ -198,7 +198,8 @@ def _frame_from(entry: dict[str, Any], out: Path) -> Frame:
     """Give a frame from its entry in capture.json."""
     source = _camera_from(entry["source"]) if entry["source"] is not None else None
     depth, mask = (out / entry[k] if entry[k] is not None else None for k in ("depth", "mask"))
-    return Frame(entry["name"], out / entry["file"], _camera_from(entry["camera"]), source, depth, mask)
+    camera = _camera_from(entry["camera"])
+    return Frame(entry["name"], out / entry["file"], camera, source, depth, mask, entry.get("split"))
 
 
 def _camera_from(data: dict[str, Any]) -> Camera:

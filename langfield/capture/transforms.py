@@ -52,13 +52,36 @@ def read(file: Path, allow_outside: bool = False) -> Capture:
     Raises:
         FormatError: anything in it is missing, not finite, not rigid or outside the scene.
     """
+    return build(read_meta(file), file, allow_outside)
+
+
+def read_meta(file: Path) -> dict[str, Any]:
+    """Read a file of transforms and check that it holds a list of frames.
+
+    Raises:
+        FormatError: it is missing, not JSON, or has no such list.
+    """
     meta = read_json(file)
     entries = meta.get("frames") if isinstance(meta, dict) else None
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-        raise FormatError("transforms.json has no list of frames", file)
+        raise FormatError(f"{file.name} has no list of frames", file)
     if len(entries) > MAX_FRAMES:
         raise FormatError(f"{len(entries)} frames exceed the limit of {MAX_FRAMES}", file)
-    root = file.parent
+    return meta
+
+
+def build(meta: Mapping[str, Any], file: Path, allow_outside: bool) -> Capture:
+    """Build a capture from what a transforms.json says.
+
+    Args:
+        meta: checked by `read_meta`; a frame's own values stand above the file's.
+        file: what to name in errors; paths are relative to its folder.
+        allow_outside: accept pictures and points outside that folder.
+
+    Raises:
+        FormatError: anything in it is missing, not finite, not rigid or outside the scene.
+    """
+    root, entries = file.parent, meta["frames"]
     paths = [_picture(root, entry, allow_outside, f"{file}, frame {i}") for i, entry in enumerate(entries)]
     names = names_below_common_folder([text for text, _ in paths])
     places = [_places(root, entry, allow_outside, f"{file}, frame {i}") for i, entry in enumerate(entries)]

@@ -32,6 +32,7 @@ class Camera:
     """Camera to world, world units."""
     distortion: Distortion | None = None
     time_s: float | None = None
+    """When it was taken; in captures that only order their pictures, 0 for the first and 1 for the last moment."""
 
     def resized(self, width: int, height: int) -> Camera:
         """Give the same camera with another picture size, in pixels (scales K, keeps the view)."""
@@ -53,6 +54,8 @@ class Frame:
     """The camera of the original picture where this frame was undistorted or resized from it."""
     depth_path: Path | None = None
     mask_path: Path | None = None
+    split: str | None = None
+    """"train" or "test" where the capture says so."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def extract_frames(video: Path, images: Path, n_frames: int) -> list[str]:
     size = frame_size(video)
     small = max(2, round(size[0] * SMALL_HEIGHT_PX / size[1])), SMALL_HEIGHT_PX
     sharpness = [
-        float(cv2.Laplacian(frame, cv2.CV_32F).var()) for frame in track(_frames(video, small, "gray"), "sharpness")
+        float(cv2.Laplacian(frame, cv2.CV_32F).var())
+        for frame in track(decode_frames(video, small, "gray"), "sharpness")
     ]
     if not sharpness:
         raise FormatError("video has no frames", video)
@@ -57,14 +58,14 @@ def extract_frames(video: Path, images: Path, n_frames: int) -> list[str]:
     best = {int(s[np.argmax([sharpness[i] for i in s])]): f"frame_{k:05d}.jpg" for k, s in enumerate(stretches)}
     if all((images / name).is_file() for name in best.values()):
         return list(best.values())
-    for index, frame in enumerate(track(_frames(video, size, "bgr24"), "video", len(sharpness))):
+    for index, frame in enumerate(track(decode_frames(video, size, "bgr24"), "video", len(sharpness))):
         if index in best:
             data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
             write_bytes(images / best[index], data.tobytes())
     return list(best.values())
 
 
-def _frames(video: Path, size: tuple[int, int], layout: str) -> Iterator[np.ndarray]:
+def decode_frames(video: Path, size: tuple[int, int], layout: str) -> Iterator[np.ndarray]:
     """Decode a video frame by frame, as gray [H, W] or bgr24 [H, W, 3]."""
     import imageio_ffmpeg
 

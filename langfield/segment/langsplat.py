@@ -14,7 +14,7 @@ from jaxtyping import Float, Float16, Float32, Int32, Integer
 from scipy.ndimage import find_objects
 
 from langfield.errors import FormatError
-from langfield.segment.npy import read_npy, write_npy
+from langfield.npy import read_npy, write_npy
 from langfield.segment.types import LEVELS, MAX_SEGMENTS, Segments
 
 MAPS = 1 + len(LEVELS)

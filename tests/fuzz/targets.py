@@ -48,6 +48,7 @@ from langfield.segment.types import Segments
 from langfield.stages import FrameFeatures
 from tests.blobs import blob_gaussians, look
 from tests.field.test_at_time import moving_field
+from tests.fuzz import timed
 from tests.fuzz.spoil import spoil_bytes, spoil_json_file, spoil_npz, spoil_safetensors
 
 Files = dict[str, bytes]
@@ -311,6 +312,10 @@ TARGETS: dict[str, Target] = {
     "codec": Target(codec_folders, TENSORS, use_codec, 8),
     "ply": Target(ply_folders, {".ply": spoil_ply}, lambda p: read_ply(p / "a.ply")),
     "sog": Target(sog_folders, {".webp": spoil_picture, **JSON}, read_sog, 300),
+    "dnerf": Target(timed.dnerf_folders, JSON, timed.use_capture, 100),
+    "nerfies": Target(timed.nerfies_folders, {".npy": spoil_bytes, **JSON}, timed.use_capture, 100),
+    "neu3d": Target(timed.neu3d_folders, {".npy": spoil_bytes}, timed.use_capture, 100),
+    "changes": Target(timed.change_folders, JSON, timed.use_changes, 100),
     "labels": Target(label_folders, JSON, use_labels, 100),
     "segments": Target(features_folder, {".npz": spoil_npz}, lambda p: load_segments(p / "view.npz"), 3000),
     "embeddings": Target(features_folder, TENSORS, use_features, 8),

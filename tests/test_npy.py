@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langfield.errors import FormatError
-from langfield.segment.npy import read_npy, write_npy
+from langfield.npy import read_npy, write_npy
 
 
 def npy_bytes(array, version=(1, 0)) -> bytes:
