@@ -75,8 +75,9 @@ class Extents:
         keys, held = _summed(parts)
         thing, name = np.divmod(keys, max(names, 1))
         kept = held > self.share * self._total(used, thing, name, len(due), names)
-        begin = np.searchsorted(thing[kept], np.arange(len(due) + 1))
-        self._names |= {int(due[t]): name[kept][begin[t] : begin[t + 1]] for t in range(len(due))}
+        thing, name = thing[kept], name[kept]
+        begin = np.searchsorted(thing, np.arange(len(due) + 1))
+        self._names |= {int(due[t]): name[begin[t] : begin[t + 1]] for t in range(len(due))}
 
     @staticmethod
     def _total(
