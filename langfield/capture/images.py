@@ -7,6 +7,7 @@ the rotated size only, they are rotated; where both fit (squares, half turns) th
 
 from __future__ import annotations
 
+import io
 import mmap
 import warnings
 from collections.abc import Iterator
@@ -32,9 +33,14 @@ _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, Type
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """Open a picture's header; errors while it is open become FormatError."""
-    if not path.is_file():
+def opened(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
+    """Open a picture's header; errors while it is open become FormatError.
+
+    Args:
+        path: where it lies, or what to name in errors where `data` is given.
+        data: the file's bytes, if they are here already.
+    """
+    if data is None and not path.is_file():
         raise FormatError("picture not found", path)
     if path.suffix.lower() in (".heic", ".heif"):
         from pillow_heif import register_heif_opener
@@ -44,7 +50,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             Image.init()
-            with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
+            source = path if data is None else io.BytesIO(data)
+            with Image.open(source, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
                 if image.width * image.height > MAX_PIXELS:
                     size = f"{image.width}x{image.height}"
                     raise FormatError(f"picture of {size} pixels exceeds the limit of {MAX_PIXELS:,}", path)
@@ -73,18 +80,21 @@ def quarter_turns(path: Path) -> int:
         return QUARTER_TURNS.get(image.getexif().get(ORIENTATION_TAG, 1), 0)
 
 
-def read_picture(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "H W 3"]:
+def read_picture(
+    path: Path, size: tuple[int, int] | None = None, data: bytes | None = None
+) -> UInt8[np.ndarray, "H W 3"]:
     """Decode a picture to RGB: 16 bit reduced to 8, grey repeated, transparency laid over white.
 
     Args:
         path: PNG, JPEG, HEIC, WebP, TIFF, BMP or AVIF.
         size: declared width and height; given, it decides the orientation (see the module's head),
             otherwise the EXIF rotation is applied.
+        data: the file's bytes, if they are here already; `path` then only names it.
 
     Raises:
         FormatError: not a picture, cut short, above the pixel limit, or of another size than `size`.
     """
-    with opened(path) as image:
+    with opened(path, data) as image:
         if size is not None and size not in (image.size, image.size[::-1]):
             stored = f"{image.width}x{image.height}"
             raise FormatError(f"picture is {stored} but its camera is for {size[0]}x{size[1]}", path)

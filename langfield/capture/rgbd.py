@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from langfield.capture.images import opened, read_gray, read_picture
+from langfield.capture.images import opened, read_picture
 from langfield.capture.lens import pinhole_for, undistort_maps
 from langfield.capture.types import Camera
 from langfield.errors import FormatError
@@ -161,22 +161,24 @@ def posed(camera: Camera, T_world_camera: Float[np.ndarray, "4 4"] | None, time_
     return replace(camera, T_world_camera=T, time_s=time_s)
 
 
-def read_depth(path: Path, scale: float, size: tuple[int, int]) -> Float[np.ndarray, "H W"]:
+def read_depth(path: Path, scale: float, size: tuple[int, int], data: bytes | None = None) -> Float[np.ndarray, "H W"]:
     """Read a 16-bit depth picture as float32 metres, 0 where unknown.
 
     Args:
         path: one channel, `scale` units to the metre.
         scale: as the format states it.
         size: width and height of the picture it belongs to.
+        data: the file's bytes, if they are here already; `path` then only names it.
 
     Raises:
         FormatError: not such a picture, or of another size.
     """
-    with opened(path) as image:
+    with opened(path, data) as image:
         if image.size != size or not image.mode.startswith("I"):
             said = f"{image.width}x{image.height} of mode {image.mode}"
             raise FormatError(f"depth map is {said}, not {size[0]}x{size[1]} of 16 bit", path, "leave this frame out")
-    return read_gray(path).astype(np.float32) / np.float32(scale)
+        image.load()
+        return np.asarray(image).astype(np.uint16).astype(np.float32) / np.float32(scale)
 
 
 def known_depth(depth_m: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:

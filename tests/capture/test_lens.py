@@ -8,8 +8,8 @@ import pytest
 import torch
 from captures import ring_pose
 
-from langfield.capture.lens import coefficients, map_points_to_frame, pinhole_for, project, unproject
-from langfield.capture.normalize import _undistort_maps, turned
+from langfield.capture.lens import coefficients, map_points_to_frame, pinhole_for, project, undistort_maps, unproject
+from langfield.capture.normalize import turned
 from langfield.capture.types import Camera, Distortion, Frame
 from langfield.errors import FormatError
 
@@ -86,7 +86,7 @@ def test_undistortion_maps_follow_the_rays(lens):
     source = camera(lens)
     flat = pinhole_for(source, "a")
     assert source.distortion is not None
-    across, down = _undistort_maps(source, source.distortion, flat)
+    across, down = undistort_maps(source, flat)
     u, v = np.meshgrid(np.arange(0, 320, 31), np.arange(0, 240, 29))
     seen = project(source, unproject(flat, np.stack([u.ravel() + 0.5, v.ravel() + 0.5], 1)))
     np.testing.assert_allclose(np.stack([across[v, u].ravel(), down[v, u].ravel()], 1) + 0.5, seen, atol=0.01)
