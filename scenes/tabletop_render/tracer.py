@@ -69,6 +69,11 @@ def write_ply(path: Path, mesh: Mesh) -> None:
     path.write_bytes("\n".join(lines).encode() + table.tobytes() + faces.tobytes())
 
 
+def glow_of(material: Material) -> list[float]:
+    """Give the linear radiance that a material emits."""
+    return (material.glow * linear(np.asarray(material.colour))).tolist()
+
+
 def surface(mi: Any, material: Material) -> dict[str, Any]:
     """Give Mitsuba's description of a material."""
     if material.colour is None:
@@ -102,10 +107,21 @@ class Tracer:
                 write_ply(folder / f"{key}.ply", part.mesh)
                 description[key] = self._shape(folder / f"{key}.ply", part.material)
         self.scene = mi.load_dict(description, optimize=False)
-        shapes = self.scene.shapes()
-        self.owner = np.zeros(len(shapes) + 1, dtype=int)
-        for place, shape in enumerate(shapes):
-            self.owner[self._number(shape, place)] = owner[shape.id()]
+        numbers = {self._number(shape, place): owner[shape.id()] for place, shape in enumerate(self.scene.shapes())}
+        self.owner = np.zeros(max(numbers) + 1, dtype=int)  # numbers go on where another scene is still held
+        for number, thing in numbers.items():
+            self.owner[number] = thing
+
+    def change(self, things: list[Thing]) -> None:
+        """Move the vertices and set the glow of the first things that were loaded; their faces stay."""
+        values = self.mi.traverse(self.scene)
+        for k, thing in enumerate(things):
+            for j, part in enumerate(thing.parts):
+                key = f"t{k:02d}_{j:02d}"
+                values[f"{key}.vertex_positions"] = part.mesh.vertices.astype(np.float32).ravel()
+                if part.material.glow:
+                    values[f"{key}.emitter.radiance.value"] = glow_of(part.material)
+        values.update()
 
     def _number(self, shape: Any, place: int) -> int:
         """Give the number under which `shape_index` reports a shape, from 1; registry order where compiled."""
@@ -133,8 +149,7 @@ class Tracer:
             "bsdf": surface(self.mi, material),
         }
         if material.glow:
-            light = (material.glow * linear(np.asarray(material.colour))).tolist()
-            shape["emitter"] = {"type": "area", "radiance": {"type": "rgb", "value": light}}
+            shape["emitter"] = {"type": "area", "radiance": {"type": "rgb", "value": glow_of(material)}}
         return shape
 
     def _sensor(self, view: View, sampler: dict[str, Any], box: bool) -> Any:

@@ -22,6 +22,7 @@ from langfield.evaluate.dynamic_labels import (
 from langfield.evaluate.labels import draw_mask, read_labels
 from tests.blobs import look
 
+SCENES = Path(__file__).parents[2] / "scenes"
 HAND = Path(__file__).parents[2] / ".." / "shared" / "scenes" / "hand_dynamic"
 
 
@@ -115,6 +116,20 @@ def test_damaged_questions_are_said(tmp_path, data, said):
 def test_damaged_outlines_are_said(tmp_path, change, said):
     with pytest.raises(FormatError, match=said):
         read_outlines(write(tmp_path / "a.json", coco() | change), frames())
+
+
+def test_the_rendered_scene_agrees_with_its_masks():
+    """Outlines in 4D LangSplat's layout and in LERF's draw the exact masks; steps are the frames' numbers."""
+    capture = read_capture(SCENES / "changes")
+    labels = read_outlines(SCENES / "changes" / "annotations", capture.frames)
+    assert {q.frame for q in labels.queries} == {f.name for f in capture.frames}
+    assert steps_of(capture.frames) == {f.name: int(f.name[:3]) - 1 for f in capture.frames}
+    lerf = {(q.frame, q.text): q for q in read_labels(SCENES / "changes" / "label", capture.frames).queries}
+    mine = {(q.frame, q.text): q for q in labels.queries}
+    assert set(lerf) <= set(mine)
+    for key, query in lerf.items():
+        one, two = (draw_mask(q.polygons, 240, 320) for q in (query, mine[key]))
+        assert (one & two).sum() / (one | two).sum() > 0.95
 
 
 @pytest.mark.skipif(not HAND.is_dir(), reason="the shared scene hand_dynamic is not beside the repository")
