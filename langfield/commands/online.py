@@ -82,10 +82,8 @@ def _begin(source: Path | None, options: OnlineOptions) -> tuple[Online, FrameSo
     from langfield.online.start import folder_in, resume, start
     from langfield.settings import RunSettings
 
-    if (source is not None) + (options.listen is not None) + (options.resume is not None and source is None) != 1:
-        raise SettingsError(
-            "frames come from one place", None, "give a folder, or --listen PORT, or --resume RUN alone"
-        )
+    if source is None and options.resume is None:
+        raise SettingsError("no frames were given", None, "give a folder, or --resume RUN")
     features = None if options.quick else StageFeatures(RunSettings(device=options.settings.device))
     if options.resume is not None:
         session = resume(options.resume, features)
@@ -139,7 +137,7 @@ def as_text(report: dict[str, Any]) -> str:
         f"{report['keyframes']} keyframes, {report['gaussians']} Gaussians",
     ]
     lines += [
-        f"  {stage:<9} {row['seconds']:8.2f} s {row['times']:5d} times {row['ms_each']:8.1f} ms each {row['share']:4.0%}"
+        f"  {stage:<9} {row['seconds']:7.2f} s {row['times']:5d} times {row['ms_each']:7.1f} ms each {row['share']:.0%}"
         for stage, row in report["stages"].items()
     ]
     truth = report["truth"] or {}
