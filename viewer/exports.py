@@ -17,7 +17,7 @@ from langfield.capture.types import Capture, Frame, Points
 from langfield.errors import LangfieldError
 from langfield.field.ply import write_ply
 from langfield.field.store import save_field
-from langfield.field.types import Field
+from langfield.field.types import Field, LanguageShape
 from langfield.raster import RasterOptions, rasterize
 from langfield.raster.types import Gaussians
 from langfield.run import MANIFEST, Run, frames_to_json
@@ -170,6 +170,13 @@ def mask_of(gaussians: Gaussians, chosen: torch.Tensor, frame: Frame) -> np.ndar
     return mask if mask.any() else None
 
 
+def _kept_shape(field: Field, edits: Edits, rows: np.ndarray) -> LanguageShape | None:
+    if field.language is None:
+        return None
+    kept = take(edited(field.language_gaussians, edits), rows)
+    return LanguageShape(kept.quats, kept.log_scales, kept.logit_opacities)
+
+
 def save_scene(run: Run, edits: Edits, name: str) -> Path:
     """Write the edited scene as a finished run of its own, RUN/scenes/NAME; what is hidden or deleted is left out.
 
@@ -188,6 +195,7 @@ def save_scene(run: Run, edits: Edits, name: str) -> Path:
         {**field.provenance, "edited_from": run.path.name},
         None if field.reliability is None else field.reliability[:, at],
         None if field.instances is None else field.instances.of_kept(torch.from_numpy(~gone)),
+        _kept_shape(field, edits, rows),
     )  # fmt: skip
     save_field(folder, kept)
     write_ply(folder / "point_cloud.ply", kept.gaussians)

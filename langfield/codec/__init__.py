@@ -11,6 +11,7 @@ from langfield.codec.autoencoder import Autoencoder, AutoencoderSettings, fit_au
 from langfield.codec.codebook import Codebook, CodebookSettings, fit_codebook, load_codebook
 from langfield.codec.identity import Identity, fit_identity, load_identity
 from langfield.codec.pca import Pca, fit_pca, load_pca
+from langfield.codec.two_stage import TwoStage, load_two_stage
 from langfield.codec.types import Codec
 from langfield.errors import FormatError
 
@@ -19,6 +20,7 @@ LOADERS: dict[str, Callable[[Mapping[str, Tensor], Mapping[str, Any]], Codec]] =
     "codebook": load_codebook,
     "identity": load_identity,
     "pca": load_pca,
+    "two-stage": load_two_stage,
 }
 """How each kind of codec is made from its file; a new codec adds its line here."""
 
@@ -45,6 +47,7 @@ __all__ = [
     "Codec",
     "Identity",
     "Pca",
+    "TwoStage",
     "fit_autoencoder",
     "fit_codebook",
     "fit_identity",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -78,10 +78,36 @@ def write_text_table(words: Path, out: Path, encoder: str = "openclip:ViT-B-16-q
     write_table(names, text_encoder(encoder), out)
 
 
+def train_dense(
+    data: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    out: Path,
+    test: tuple[Path, ...] = (),
+    steps: int = 1000,
+    seed: int = 0,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+) -> None:
+    """Train what mode online-langsplat adds to CLIP: the dense upsampler and the first autoencoder.
+
+    Args:
+        data: scenes to learn from; their masks and embeddings are made as `ns-train langsplat` does, and cached.
+        out: folder for upsampler.safetensors, stage_one.safetensors and their card.
+        test: labelled scenes to measure on, which must not be among those.
+        steps: steps of training, a window of a picture each.
+        seed: draws start weights, parts of pictures and their order.
+        device: where it is computed.
+    """
+    from langfield.commands.dense import train_dense_weights
+    from langfield.suite.dense_train import Recipe
+
+    for trial in train_dense_weights(data, test, out, Recipe(steps=steps, seed=seed), device):
+        print_text(f"{trial.scene}: mIoU {trial.learned:.3f}, bilinear patches {trial.bilinear:.3f}")
+
+
 COMMANDS = {
     "list": list_weights,
     "get": get_weights,
     "where": where_weights,
     "bridge": train_bridge,
+    "dense": train_dense,
     "table": write_text_table,
 }

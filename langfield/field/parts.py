@@ -18,6 +18,7 @@ from langfield.errors import FormatError
 from langfield.field.deform import Deformation, load_deformation
 from langfield.field.instances import Instances, load_instances
 from langfield.field.status import StatusNet, load_tracks
+from langfield.field.types import LanguageShape
 from langfield.raster.types import Gaussians
 
 Version = tuple[int, int]
@@ -146,6 +147,9 @@ PARTS = (
     _row("status_net.inner_bias", ("H",), *FLOATS),
     _row("status_net.outer_weight", ("q", "H"), *FLOATS),
     _row("status_net.outer_bias", ("q",), *FLOATS),
+    Part("language.quats", "language.quats", ("N", 4), _since((3, 1), *FLOATS), check=_like_means),
+    Part("language.log_scales", "language.log_scales", ("N", 3), _since((3, 1), *FLOATS), check=_like_means),
+    Part("language.logit_opacities", "language.logit_opacities", ("N",), _since((3, 1), *FLOATS), check=_like_means),
 )
 """In the order they are checked in."""
 GROUPS: dict[str, Callable[[dict[str, Tensor], Known], Any]] = {
@@ -154,6 +158,7 @@ GROUPS: dict[str, Callable[[dict[str, Tensor], Known], Any]] = {
     "deformation": _deformation,
     "status_tracks": lambda parts, _: load_tracks(parts),
     "status_net": lambda parts, _: StatusNet(**parts),
+    "language": lambda parts, _: LanguageShape(**parts),
 }
 """How the parts of a group, by path, become what the field holds."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxtyping import Float, Shaped
@@ -13,6 +13,15 @@ from langfield.field.deform import Deformation
 from langfield.field.instances import Instances
 from langfield.field.status import StatusNet, StatusTracks
 from langfield.raster.types import Gaussians
+
+
+@dataclass(frozen=True)
+class LanguageShape:
+    """How Gaussians are drawn for language where it has a shape of its own; centres are shared."""
+
+    quats: Float[Tensor, "N 4"]
+    log_scales: Float[Tensor, "N 3"]
+    logit_opacities: Float[Tensor, " N"]
 
 
 @dataclass(frozen=True)
@@ -38,3 +47,13 @@ class Field:
     """The states of things and when each holds, where captions were lifted."""
     status_net: StatusNet | None = None
     """The states of Gaussians and the network that mixes them, where it was trained."""
+    language: LanguageShape | None = None
+    """Rotation, scale and opacity that codes are drawn with, where they are not those of colour."""
+
+    @property
+    def language_gaussians(self) -> Gaussians:
+        """The Gaussians as codes are drawn with them."""
+        if self.language is None:
+            return self.gaussians
+        own = self.language
+        return replace(self.gaussians, quats=own.quats, log_scales=own.log_scales, logit_opacities=own.logit_opacities)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from langfield.codec.types import Codec
 from langfield.field.instances import Instances
+from langfield.field.types import LanguageShape
 from langfield.online.types import Keyframe, MapChange
 from langfield.raster import Gaussians
 from langfield.segment.types import Segments
@@ -28,6 +29,8 @@ class LanguageParts:
     """A name of each thing that it keeps for as long as it is mapped; ids are never given to another."""
     views: tuple[int, ...]
     """Ids of the keyframes that views 0, 1, ... of `instances.members` are."""
+    shape: LanguageShape | None = None
+    """Rotation, scale and opacity of language's own, for `Field.language`; None where it has colour's."""
 
 
 class LanguageMap(Protocol):

@@ -17,7 +17,7 @@ from langfield.errors import QueryError
 from langfield.field.language import unit_codes
 from langfield.field.types import Field
 from langfield.query.relevancy import NEUTRAL, Phrases, relevancy
-from langfield.query.similarity import StillView, similar_view
+from langfield.query.similarity import StillView, draw_language, similar_view
 from langfield.raster.types import RasterOptions, View
 
 FILTER_PX = 30
@@ -51,13 +51,11 @@ def render_latents(field: Field, camera: Camera, colour: bool = False) -> tuple[
     Raises:
         QueryError: the field has no language part.
     """
-    from langfield.raster import rasterize
-
     codes, _ = language_of(field)
     levels, _, width = codes.shape
     channels = unit_codes(codes.to(field.gaussians.means)).movedim(0, 1).flatten(1)  # N L*d
-    view = rasterize(field.gaussians, camera, channels=channels, options=RasterOptions(colour=colour))
-    latents = cast(Tensor, view.channels).unflatten(-1, (levels, width)).movedim(2, 0)
+    drawn, view = draw_language(field, camera, channels, colour)
+    latents = drawn.unflatten(-1, (levels, width)).movedim(2, 0)
     return latents, view
 
 
@@ -129,7 +127,7 @@ def blend_scores(field: Field, camera: Camera, scores: Float[Tensor, "L N"]) -> 
     from langfield.raster import rasterize
 
     channels = (scores - NEUTRAL).T.to(field.gaussians.means).contiguous()
-    view = rasterize(field.gaussians, camera, channels=channels, options=RasterOptions(colour=False))
+    view = rasterize(field.language_gaussians, camera, channels=channels, options=RasterOptions(colour=False))
     return cast(Tensor, view.channels).movedim(-1, 0) + NEUTRAL
 
 

@@ -132,7 +132,7 @@ class StillView:
     ) -> None:
         self._similarity = similarity or Similarity(field)
         with kernels_only():
-            self._screen = to_screen(field.gaussians.detach(), camera, RasterOptions(colour=False))
+            self._screen = to_screen(field.language_gaussians.detach(), camera, RasterOptions(colour=False))
             self._kept = keep_weights(self._screen, most_bytes)
         self._general: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -200,7 +200,17 @@ def similar_view(
     if level is not None:
         channels, levels = channels[:, level::levels], 1
     flat = channels.to(field.gaussians.means).contiguous()
-    view = rasterize(field.gaussians, camera, channels=flat, options=RasterOptions(colour=colour))
-    drawn = cast(Tensor, view.channels).movedim(-1, 0).contiguous().unflatten(0, (-1, levels))
+    picture, view = draw_language(field, camera, flat, colour)
+    drawn = picture.movedim(-1, 0).contiguous().unflatten(0, (-1, levels))
     many = len(phrases.positives)
     return phrases.join(expected_relevancy(drawn[:many], *against(drawn[many:]))), view
+
+
+def draw_language(
+    field: Field, camera: Camera, channels: Float[Tensor, "N C"], colour: bool
+) -> tuple[Float[Tensor, "H W C"], View]:
+    """Draw channels with the shape that language has, and give with them the view of the Gaussians themselves."""
+    options = RasterOptions(colour=colour)
+    view = rasterize(field.language_gaussians, camera, channels=channels, options=options)
+    drawn = cast(Tensor, view.channels)
+    return drawn, view if field.language is None else rasterize(field.gaussians, camera, options=options)

@@ -96,9 +96,9 @@ def encode_pixels(vit: Vit, pixels: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "
     """
     x = _tokens(vit, pixels.to(vit.patch.dtype))
     for block in vit.blocks[:-1]:
-        x = _block(block, x, x.shape[1], vit.heads)
-    x = _block(vit.blocks[-1], x, 1, vit.heads)[:, 0]
-    return (_norm(x, vit.ln_post) @ vit.proj).float()
+        x = run_block(block, x, x.shape[1], vit.heads)
+    x = run_block(vit.blocks[-1], x, 1, vit.heads)[:, 0]
+    return (norm(x, vit.ln_post) @ vit.proj).float()
 
 
 def cast(vit: Vit, to: torch.dtype | torch.device) -> Vit:
@@ -117,17 +117,18 @@ def _tokens(vit: Vit, pixels: Tensor) -> Tensor:
     patches = F.unfold(pixels, vit.patch_px, stride=vit.patch_px).transpose(1, 2)
     tokens = F.linear(patches, vit.patch)
     first = vit.class_token.expand(len(pixels), 1, -1)
-    return _norm(torch.cat([first, tokens], 1) + vit.positions, vit.ln_pre)
+    return norm(torch.cat([first, tokens], 1) + vit.positions, vit.ln_pre)
 
 
-def _norm(x: Tensor, pair: Pair) -> Tensor:
+def norm(x: Tensor, pair: Pair) -> Tensor:
+    """Normalise each token (LayerNorm)."""
     return F.layer_norm(x, x.shape[-1:], *pair)
 
 
-def _block(block: Block, x: Tensor, keep: int, heads: int) -> Tensor:
+def run_block(block: Block, x: Tensor, keep: int, heads: int) -> Tensor:
     """Work out the first `keep` tokens of the block's output; all tokens serve as keys and values."""
     batch, count, width = x.shape
-    normed = _norm(x, block.ln_1)
+    normed = norm(x, block.ln_1)
     if keep == count:
         q, k, v = F.linear(normed, *block.qkv).view(batch, count, 3, heads, -1).permute(2, 0, 3, 1, 4)
     else:
@@ -136,5 +137,5 @@ def _block(block: Block, x: Tensor, keep: int, heads: int) -> Tensor:
         k, v = F.linear(normed, weight[width:], bias[width:]).view(batch, count, 2, heads, -1).permute(2, 0, 3, 1, 4)
     mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, keep, width)
     x = x[:, :keep] + F.linear(mixed, *block.out)
-    hidden = F.silu(F.linear(_norm(x, block.ln_2), *block.up), inplace=True)
+    hidden = F.silu(F.linear(norm(x, block.ln_2), *block.up), inplace=True)
     return x + F.linear(hidden, *block.down)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from langfield.codec import Identity, fit_codebook
 from langfield.errors import FormatError, StorageError
 from langfield.field import parts
 from langfield.field.store import load_field, save_field
-from langfield.field.types import Field
+from langfield.field.types import Field, LanguageShape
 from langfield.field.world import IDENTITY, World, world_of
 from tests.blobs import blob_gaussians
 
@@ -196,6 +197,24 @@ def test_a_new_part_is_a_row_and_a_group_is_whole_or_absent(monkeypatch):
     del tensors["pair.a"]
     with pytest.raises(FormatError, match="missing"):
         parts.put_together(tensors, Identity(4))
+
+
+def test_a_shape_of_languages_own_comes_back_and_older_programs_can_go_without(tmp_path, folder):
+    plain = load_field(folder)
+    assert plain.language is None
+    assert plain.language_gaussians is plain.gaussians
+    g = plain.gaussians
+    own = LanguageShape(g.quats.flip(0), g.log_scales - 1, g.logit_opacities * 0.5)
+    save_field(tmp_path / "own", replace(plain, language=own))
+    about = read_tensors(tmp_path / "own" / "field.safetensors")[1]
+    assert (about["version"], about["minor"]) == (3, 1)
+    assert not any(name.startswith("language") for name in about["needed"])
+    drawn = load_field(tmp_path / "own").language_gaussians
+    assert torch.equal(drawn.means, g.means)
+    assert torch.equal(drawn.log_scales, own.log_scales)
+    change_file(tmp_path / "own", {"language.quats": g.quats[:-1]})
+    with pytest.raises(FormatError, match=r"language\.quats is not of shape"):
+        load_field(tmp_path / "own")
 
 
 def test_the_world_comes_back(tmp_path):

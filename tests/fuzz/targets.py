@@ -29,6 +29,7 @@ from langfield.codec import (
     fit_pca,
     load_codec,
 )
+from langfield.codec.two_stage import StageOne, StageTwo, TwoStage
 from langfield.evaluate.labels import draw_mask, read_labels
 from langfield.field.at_time import at_time, status_codes, status_of
 from langfield.field.instances import Instances
@@ -36,7 +37,7 @@ from langfield.field.lift import Sums, load_sums
 from langfield.field.ply import read_ply, write_ply
 from langfield.field.sog import read_sog
 from langfield.field.store import load_field, save_field
-from langfield.field.types import Field
+from langfield.field.types import Field, LanguageShape
 from langfield.online.path import CameraPath, Step
 from langfield.online.resume import Kept, Saved, kept_tensors, load, save
 from langfield.online.shelf import Shelf
@@ -79,7 +80,8 @@ def codecs() -> list[Any]:
     vectors = normalize(torch.randn(40, 16, generator=torch.Generator().manual_seed(0)), dim=-1)
     small = AutoencoderSettings(encoder=(8,), latent=3, decoder=(8,), epochs=1)
     book = fit_codebook(vectors, CodebookSettings(atoms=12, refine_steps=1))
-    return [Identity(16), fit_pca(vectors, 5), book, fit_autoencoder(vectors, small)]
+    one, two = StageOne(16), StageTwo()
+    return [Identity(16), fit_pca(vectors, 5), book, fit_autoencoder(vectors, small), TwoStage(one, two, 16, {})]
 
 
 def things() -> Instances:
@@ -96,7 +98,8 @@ def field_folders(root: Path) -> list[Path]:
         vectors = normalize(torch.randn(480, 16, generator=torch.Generator().manual_seed(1)), dim=-1)
         codes = codec.encode(vectors).unflatten(0, (3, 160))
         world = {"name": "colmap", "unit": "metre", "T_field_capture": torch.eye(4).tolist()}
-        field = Field(gaussians(), codes, codec, {"world": world}, torch.rand(3, 160), things())
+        own = None if codec.linear else LanguageShape(*gaussians().tensors()[1:4])
+        field = Field(gaussians(), codes, codec, {"world": world}, torch.rand(3, 160), things(), own)
         folders.append(root / codec.kind)
         save_field(folders[-1], field)
     folders.append(root / "moving")
@@ -113,6 +116,7 @@ def use_field(folder: Path) -> None:
             status_codes(field, 0.7, kind)
     if field.codes is not None and field.codec is not None:
         field.codec.inner(field.codes[:, :9], torch.ones(2, field.codec.dim))
+    assert len(field.language_gaussians.quats) == len(field.gaussians)
     if field.instances is not None:
         field.instances.of_gaussian(2)
         field.instances.score(torch.ones(1, field.instances.vectors.shape[1]))
