@@ -126,7 +126,8 @@ def _posterior(
     spread = max(float((1 - best).quantile(0.7)), 0.01) if len(best) else 1.0
     fits = torch.exp((cosine - 1) / spread)
     stray = torch.exp(torch.tensor(-4.0, dtype=torch.float64))  # as far as four times the usual distance
-    emission = (1 - settings.wrong) * fits + settings.wrong * stray
+    # A wrong caption names another state, or something else.
+    emission = (1 - settings.wrong) * fits + settings.wrong * (fits.mean(1, keepdim=True) + stray)
     emission = torch.where(said[:, None], emission, torch.ones_like(emission))
     shares = forward_backward(emission, 1 / settings.dwell)
     trusted = ((1 - settings.wrong) * fits / emission * shares).sum(1) * said
