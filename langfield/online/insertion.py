@@ -11,6 +11,7 @@ from torch import Tensor
 from langfield.field.photometric import SH_C0
 from langfield.online.align import STEEPEST, Level, grey_of, level_of, planes, smooth_of
 from langfield.online.mapping_settings import MappingSettings
+from langfield.online.surface import depth_of
 from langfield.online.tracking import Seen
 from langfield.raster import Gaussians, View
 
@@ -26,7 +27,7 @@ def lacking(view: View | None, seen: Seen, settings: MappingSettings) -> Bool[Te
     if view is None:
         return torch.ones_like(seen.depth, dtype=torch.bool)
     thin = view.alpha < settings.thin
-    depth = view.depth / view.alpha.clamp_min(1e-6)
+    depth, _ = depth_of(view, seen.camera, settings.thin)
     before = (seen.depth > 0) & (seen.depth < (1 - settings.before) * depth)
     return thin | before
 
@@ -48,7 +49,7 @@ def depth_to_use(view: View | None, seen: Seen, seed: int, settings: MappingSett
     noise = torch.randn(seen.depth.shape, generator=g).to(seen.depth)
     if view is None or not bool((view.alpha > settings.thin).any()):
         return settings.first_depth * (1 + settings.guess_spread * noise).clamp_min(0.1)
-    depth = view.depth / view.alpha.clamp_min(1e-6)
+    depth, _ = depth_of(view, seen.camera, settings.thin)
     there = view.alpha > settings.thin
     return torch.where(there, depth * (1 + 0.25 * settings.guess_spread * noise), depth[there].median() * (
         1 + settings.guess_spread * noise

@@ -25,11 +25,11 @@ class KeyframeSettings:
 
     window: int = 8
     """Keyframes whose poses are refined and that mapping mostly works on."""
-    overlap: float = 0.85
+    overlap: float = 0.7
     """A frame whose covisibility with the last keyframe is less becomes one."""
-    baseline: float = 0.12
+    baseline: float = 0.25
     """So does one that has moved further than this share of its median depth."""
-    most_apart: int = 30
+    most_apart: int = 20
     """So does one this many frames after the last keyframe."""
     leave_window: float = 0.3
     """Keyframes of the window whose covisibility with the newest is less leave it."""

@@ -17,14 +17,15 @@ from langfield.online.insertion import depth_to_use, lacking, new_gaussians
 from langfield.online.mapping_settings import MappingSettings
 from langfield.online.pose import twist_gradient
 from langfield.online.rows import Rates, Rows
-from langfield.online.tracking import Seen, State, stepped
+from langfield.online.surface import inverse_depth
+from langfield.online.tracking import Seen, State, drawn, stepped
 from langfield.online.types import MapChange
-from langfield.raster import Gaussians, View, rasterize, scatter_segments, to_screen
+from langfield.raster import Gaussians, View, scatter_segments, to_screen
 from langfield.raster.threads import kernels_only
 
 ExtraLoss = Callable[[Gaussians, Camera, int], Tensor]
 """A loss of the Gaussians and the pose of a keyframe, which is named by its id."""
-LONGEST_MOVE = 0.01
+LONGEST_MOVE = 0.0005
 """A pose moves less than this share of the scene's size in one mapping step; a longer step is not taken."""
 
 
@@ -75,7 +76,7 @@ class Mapper:
         view = None
         if len(self.rows):
             with torch.no_grad(), kernels_only():
-                view = rasterize(self.rows.gaussians, seen.camera)
+                view = drawn(self.rows.gaussians, seen.camera)
         depth = depth_to_use(view, seen, step_seed(self.seed, new.id, "depth"), s)
         if self.scale == 0.0 and bool((depth > 0).any()):
             self.set_scale(float(depth[depth > 0].median()))
@@ -119,7 +120,7 @@ class Mapper:
         pose = one.state.T_world_camera.clone().requires_grad_(refine)
         knobs = torch.tensor(one.state.exposure, dtype=torch.float32, device=self.device).requires_grad_(refine)
         camera = replace(one.seen.camera, T_world_camera=pose)
-        view = rasterize(leaves, camera)
+        view = drawn(leaves, camera)
         visible = (view.radii > 0).all(1)
         loss = self._loss(view, one.seen, knobs) + self._isotropy(leaves, visible)
         if self.extra_loss is not None:
@@ -131,10 +132,9 @@ class Mapper:
 
     def _loss(self, view: View, seen: Seen, knobs: Tensor) -> Tensor:
         assert view.colour is not None  # noqa: S101 - drawn by default; said for the type checker
-        drawn = knobs[0] * view.colour + knobs[1]
-        loss = photometric_loss(drawn, seen.image, self.settings.ssim_weight)
+        loss = photometric_loss(knobs[0] * view.colour + knobs[1], seen.image, self.settings.ssim_weight)
         known = seen.depth > 0
-        off = (view.depth / torch.where(known, seen.depth, 1.0) - view.alpha).abs() * known
+        off = (inverse_depth(view, seen.camera) * seen.depth - view.alpha).abs() * known
         missing = (1 - view.alpha) * known
         weight, many = self.settings.depth_weight, known.sum().clamp_min(1)
         return loss + weight * off.sum() / many + self.settings.cover_weight * missing.sum() / many

@@ -25,7 +25,7 @@ class MappingSettings:
     """Standard deviation of a new Gaussian, in strides."""
     thickness: float = 0.1
     """Of a new Gaussian along the surface's normal, as a share of its width; 1 for balls."""
-    first_opacity: float = 0.7
+    first_opacity: float = 0.9
     thin: float = 0.7
     """Where the map covers less than this, Gaussians are added."""
     before: float = 0.05

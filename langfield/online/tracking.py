@@ -35,6 +35,7 @@ from langfield.online.align import (
     template_of,
 )
 from langfield.online.pose import inverse, moved, twist_gradient
+from langfield.online.surface import depth_of, inverse_depth, plane_channels
 from langfield.raster import Gaussians, View, rasterize
 from langfield.raster.threads import kernels_only
 
@@ -136,11 +137,15 @@ def level_of_frame(seen: Seen) -> Level:
     return level_of(grey_of(seen.image), seen.depth, known, seen.camera.K)
 
 
+def drawn(gaussians: Gaussians, camera: Camera) -> View:
+    """Draw the map with the planes of its surface as channels."""
+    return rasterize(gaussians, camera, plane_channels(gaussians, camera.T_world_camera))
+
+
 def level_of_view(view: View, camera: Camera, opaque: float) -> Level:
     """Give the finest level of a drawn view; what the map hardly covers is unknown."""
     assert view.colour is not None  # noqa: S101 - drawn by default; said for the type checker
-    covered = view.alpha > opaque
-    depth = torch.where(covered, view.depth / view.alpha.clamp_min(1e-6), 0.0)
+    depth, covered = depth_of(view, camera, opaque)
     return level_of(grey_of(view.colour), depth, covered, camera.K)
 
 
@@ -162,7 +167,7 @@ class Tracker:
         """Draw the map where a keyframe stands: what the frames after it are aligned with."""
         s = self.settings
         with torch.no_grad(), kernels_only():
-            level = level_of_view(rasterize(gaussians, camera), camera, s.opaque)
+            level = level_of_view(drawn(gaussians, camera), camera, s.opaque)
             templates = [template_of(one) for one in pyramid(level, len(s.coarse_steps) - 1)]
         return Reference(tuple(templates), camera.T_world_camera.double())
 
@@ -206,7 +211,7 @@ class Tracker:
     def _equations(self, gaussians: Gaussians, seen: Seen, state: State) -> Fit:
         camera = replace(seen.camera, T_world_camera=state.T_world_camera)
         with torch.no_grad():
-            template = template_of(level_of_view(rasterize(gaussians, camera), camera, self.settings.opaque))
+            template = template_of(level_of_view(drawn(gaussians, camera), camera, self.settings.opaque))
             still = torch.eye(4, dtype=torch.float64)
             return equations(template, level_of_frame(seen), still, state.exposure, self.settings.robust)
 
@@ -234,7 +239,7 @@ class Tracker:
         """Give the loss at a state, its gradient by twist, gain and offset through the rasterizer, and what counted."""
         pose = state.T_world_camera.clone().requires_grad_()
         knobs = torch.tensor(state.exposure, dtype=seen.image.dtype, device=seen.image.device).requires_grad_()
-        view = rasterize(gaussians, replace(seen.camera, T_world_camera=pose))
+        view = drawn(gaussians, replace(seen.camera, T_world_camera=pose))
         masks = masks or masks_of(view, seen, self.settings)
         loss = frame_loss(view, seen, knobs, masks, self.settings.robust)
         by_pose, by_knobs = torch.autograd.grad(loss, (pose, knobs))
@@ -272,11 +277,11 @@ class Masks:
 @torch.no_grad()
 def masks_of(view: View, seen: Seen, settings: TrackingSettings) -> Masks:
     """Give the pixels that the map covers and that lie away from depth edges, drawn or seen, on one surface in both."""
-    drawn = level_of_view(view, seen.camera, settings.opaque)
-    depth = view.depth / view.alpha.clamp_min(1e-6)
+    level = level_of_view(view, seen.camera, settings.opaque)
+    depth, _ = depth_of(view, seen.camera, settings.opaque)
     known = seen.depth > 0
     other = known & ((depth / torch.where(known, seen.depth, 1.0) - 1).abs() > settings.robust.same)
-    colour = smooth_of(drawn) & ~other
+    colour = smooth_of(level) & ~other
     return Masks(colour, colour & smooth_of(level_of_frame(seen)))
 
 
@@ -292,7 +297,7 @@ def frame_loss(view: View, seen: Seen, knobs: Float[Tensor, " 2"], masks: Masks,
     """
     assert view.colour is not None  # noqa: S101 - drawn by default; said for the type checker
     error = seen.image - knobs[0] * view.colour - knobs[1]
-    off = view.depth / view.alpha.clamp_min(1e-6) / torch.where(seen.depth > 0, seen.depth, 1.0) - 1
+    off = inverse_depth(view, seen.camera) / view.alpha.clamp_min(1e-6) * seen.depth - 1
     colour = _mean_huber(error, robust.colour, masks.colour[..., None])
     return colour + robust.depth_weight * _mean_huber(off, robust.depth, masks.depth)
 
