@@ -39,6 +39,9 @@ class OnlineOptions:
     quick: bool = True
     """Find segments with fewer prompts and embed them with the int8 tower; --no-quick makes the features of an offline
     run, and takes those it has made."""
+    listen: int | None = None
+    """Take frames from a sender on this machine at this port instead (0: any free one); what to give it is shown once
+    (`langfield.online.socket.send_frames`)."""
     resume: Path | None = None
     """Go on with this run from its last keyframe; its settings count."""
     json: bool = False
@@ -69,6 +72,7 @@ def online(
         path = session.finish()
     finally:
         session.folder.release()
+        getattr(stream, "close", lambda: None)()
     write_json(path / "report.json", report)
     if options.json:
         print_json({"run": path, **report})
@@ -82,8 +86,10 @@ def _begin(source: Path | None, options: OnlineOptions) -> tuple[Online, FrameSo
     from langfield.online.start import folder_in, resume, start
     from langfield.settings import RunSettings
 
-    if source is None and options.resume is None:
-        raise SettingsError("no frames were given", None, "give a folder, or --resume RUN")
+    if source is not None and options.listen is not None:
+        raise SettingsError("frames come from one place", None, "give a folder or --listen PORT")
+    if source is None and options.resume is None and options.listen is None:
+        raise SettingsError("no frames were given", None, "give a folder, --listen PORT, or --resume RUN")
     features = None if options.quick else StageFeatures(RunSettings(device=options.settings.device))
     if options.resume is not None:
         session = resume(options.resume, features)
@@ -97,6 +103,12 @@ def _begin(source: Path | None, options: OnlineOptions) -> tuple[Online, FrameSo
 def _stream(source: Path | None, options: OnlineOptions) -> FrameSource:
     from langfield.capture.stream import SourceSettings, open_source
 
+    if options.listen is not None:
+        from langfield.online.socket import SocketSettings, SocketSource
+
+        opened = SocketSource(settings=SocketSettings(port=options.listen))
+        say(f"waiting for frames at {opened.address}, token {opened.token}")
+        return opened
     if source is None:  # cannot be: checked by _begin
         raise SettingsError("no stream was given")
     return open_source(source, SourceSettings(options.camera, every=options.every))

@@ -213,7 +213,9 @@ class Online:
         told, gaussians = self.folder.provenance(self._encoder), self.slam.gaussians.detach()
         if parts is None:
             return Field(gaussians, None, None, told)
-        return Field(gaussians, parts.codes, parts.codec, told, parts.reliability, parts.instances)
+        return Field(
+            gaussians, parts.codes, parts.codec, told, parts.reliability, parts.instances, language=parts.shape
+        )
 
     def _frames(self) -> list[Frame]:
         """Give the keyframes' pictures with their present cameras, by age."""

@@ -91,5 +91,9 @@ def _teacher(settings: OnlineSettings, features: FeatureMaker | None, known: Run
     """Make what brings language in, by the mode."""
     if settings.language == "none":
         return None
+    if settings.language == "online-langsplat":
+        from langfield.online.paper.teacher import open_teacher
+
+        return open_teacher()
     caps = replace(settings.caps, max_gaussians=2 * settings.caps.max_gaussians)  # new ones come before old ones go
     return SegmentTeacher(features or StageFeatures(known), LiftedLanguage(settings.language_map, caps))
