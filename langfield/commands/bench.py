@@ -13,10 +13,12 @@ import tyro
 from langfield.artefacts import plain, write_bytes, write_json
 from langfield.commands.bench_options import (
     FIELD,
+    PAPER,
     QUERY,
     RASTER,
     VIEWER,
     FieldBench,
+    PaperBench,
     QueryBench,
     RasterBench,
     ViewerBench,
@@ -80,6 +82,25 @@ def query(what: tyro.conf.OmitArgPrefixes[QueryBench] = QUERY, json: bool = Fals
     from langfield.commands.bench_query import bench_query
 
     _show("query", bench_query(what), json)
+
+
+def paper(
+    source: Scene, what: tyro.conf.OmitArgPrefixes[PaperBench] = PAPER, out: Path | None = None, json: bool = False
+) -> None:
+    """Run Online Language Splatting, apart and joint, beside our lifting on the same frames of an RGB-D stream.
+
+    Args:
+        source: stream in TUM's or Replica's layout, with label/ where mIoU is wanted.
+        what: what is run.
+        out: where the rows are written as JSON.
+        json: print as JSON.
+    """
+    from langfield.commands.bench_paper import bench_paper
+
+    found = bench_paper(source, what)
+    if out is not None:
+        write_json(out, found)
+    _show("paper", found, json)
 
 
 def viewer(what: tyro.conf.OmitArgPrefixes[ViewerBench] = VIEWER, json: bool = False) -> None:
@@ -230,6 +251,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "raster": raster,
     "field": field,
     "query": query,
+    "paper": paper,
     "viewer": viewer,
     "kernels": kernels,
     "gpu": gpu,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -56,4 +57,19 @@ class QueryBench:
     repeats: int = 9
 
 
+@dataclass(frozen=True)
+class PaperBench:
+    """What `bench paper` runs."""
+
+    frames: int = 100
+    """Of the stream, from its beginning."""
+    side_px: int = 320
+    """Longer side of the frames that are worked with."""
+    poses: Literal["tracked", "given"] = "tracked"
+    modes: tuple[Literal["none", "disentangled", "joint", "lift"], ...] = ("none", "disentangled", "joint", "lift")
+    """lift needs masks and their embeddings of every keyframe: minutes where they are not cached."""
+    seed: int = 42
+
+
 RASTER, FIELD, VIEWER, QUERY = RasterBench(), FieldBench(), ViewerBench(), QueryBench()
+PAPER = PaperBench()
