@@ -82,7 +82,7 @@ def train_dense(
     data: Annotated[tuple[Path, ...], tyro.conf.Positional],
     out: Path,
     test: tuple[Path, ...] = (),
-    steps: int = 1000,
+    steps: int = 400,
     seed: int = 0,
     device: Literal["auto", "cpu", "cuda"] = "auto",
 ) -> None:

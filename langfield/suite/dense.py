@@ -3,7 +3,8 @@
 After Online Language Splatting's high-resolution CLIP module (arXiv 2503.09447, Section 3.2), which fuses ConvNeXt's
 stages into the last one. Our tower is a plain vision transformer: tokens of two early blocks and a small stem on the
 picture stand in for the stages. Every output is a mean of the patches around it, weighted by how alike picture and
-tokens are there, plus what the net has learned to add; so an unknown thing keeps the vector the tower gives it.
+tokens are there, so an unknown thing keeps the vector the tower gives it: nets that also added to the vectors did so
+wrongly on scenes they had not seen (mean IoU 0.480 on tabletop, trained on fr3_office; 0.576 without).
 """
 
 from __future__ import annotations
@@ -43,16 +44,14 @@ SPREAD = 0.7
 class Widths:
     """Sizes of the upsampler's layers."""
 
-    vectors: int = 512
     early: int = len(STAGES) * WIDTH
     stem: int = 48
     guide: int = 96
     key: int = 64
-    hidden: int = 256
 
 
 class Upsampler(nn.Module):
-    """Patches at 1/16 to unit vectors at 1/4 of the picture; about 1.1 M numbers."""
+    """Patches at 1/16 to unit vectors at 1/4 of the picture; about 0.4 M numbers."""
 
     def __init__(self, widths: Widths = Widths()) -> None:
         super().__init__()
@@ -66,10 +65,6 @@ class Upsampler(nn.Module):
         )
         self.query, self.key = nn.Conv2d(w.guide, w.key, 1), nn.Conv2d(2 * w.guide, w.key, 1)
         self.near = nn.Parameter(_distances())
-        change, self.detail = nn.Conv2d(w.hidden, w.vectors, 1), nn.Conv2d(w.guide, w.vectors, 1)
-        self.align = nn.Sequential(nn.Conv2d(w.vectors + w.guide, w.hidden, 1), nn.GELU(), change)
-        for parameter in (*change.parameters(), *self.detail.parameters()):
-            nn.init.zeros_(parameter)
 
     def forward(self, patches: Patches) -> Float[Tensor, "D H W"]:
         """Give a unit vector per output; H = 4 h."""
@@ -77,9 +72,8 @@ class Upsampler(nn.Module):
         rough = interpolate(early, scale_factor=UP, mode="bilinear", align_corners=False)
         guide = self.guide(torch.cat([self.stem(patches.pixels[None]), rough], 1))
         near = self._weights(self.query(guide), self.key(torch.cat([avg_pool2d(guide, UP), early], 1)))
-        values = vectors + self.align(torch.cat([vectors, early], 1))
-        mixed = _fold(near @ _around(values).permute(2, 1, 0), (vectors.shape[2], vectors.shape[3]))
-        return normalize((mixed + self.detail(guide))[0], dim=0)
+        mixed = _fold(near @ _around(vectors).permute(2, 1, 0), (vectors.shape[2], vectors.shape[3]))
+        return normalize(mixed[0], dim=0)
 
     def _weights(self, query: Float[Tensor, "1 C H W"], key: Float[Tensor, "1 C h w"]) -> Float[Tensor, "T U K"]:
         """Give how much each output takes of each patch around its own; rows add up to 1."""

@@ -55,7 +55,7 @@ class Lesson:
 class Recipe:
     """How the upsampler is trained."""
 
-    steps: int = 1000
+    steps: int = 400
     """Steps, one picture each."""
     lr: float = 1e-3
     """Adam's first learning rate; it falls to zero along a cosine."""

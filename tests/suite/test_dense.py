@@ -23,7 +23,7 @@ from langfield.suite.patches import STAGES, Patches, patch_vectors, whole_pixels
 from langfield.suite.vit import Block, Vit
 
 DIM, WIDTH = 12, 8
-SMALL = Widths(vectors=DIM, early=2 * WIDTH, stem=8, guide=8, key=8, hidden=8)
+SMALL = Widths(early=2 * WIDTH, stem=8, guide=8, key=8)
 
 
 def tiny_vit(seed: int = 0) -> Vit:
@@ -189,7 +189,7 @@ def test_training_depends_on_the_seed_alone_and_needs_lessons(monkeypatch):
     lessons = [made_lesson(seed, monkeypatch) for seed in range(2)]
     one, two, other = (train_upsampler(lessons, Recipe(steps=3, seed=seed)) for seed in (0, 0, 1))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
-    assert not torch.equal(one.detail.weight, other.detail.weight)
+    assert not torch.equal(one.query.weight, other.query.weight)
     with pytest.raises(SettingsError):
         train_upsampler([], Recipe())
 
