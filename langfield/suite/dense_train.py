@@ -61,7 +61,7 @@ class Recipe:
     """Adam's first learning rate; it falls to zero along a cosine."""
     decay: float = 1e-2
     """Weight decay."""
-    parts: int = 3
+    parts: int = 1
     """Random parts of every picture that are learned from beside the whole."""
     smallest: float = 0.5
     """Sides of a part, at least, in sides of the picture."""

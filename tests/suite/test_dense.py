@@ -175,7 +175,7 @@ def made_lesson(seed: int, monkeypatch: pytest.MonkeyPatch) -> Lesson:
 def test_it_learns_edges_that_bilinear_patches_blur(monkeypatch):
     monkeypatch.setattr("langfield.suite.dense_train.Upsampler", lambda: Upsampler(SMALL))
     lessons = [made_lesson(seed, monkeypatch) for seed in range(6)]
-    net = train_upsampler(lessons[:4], Recipe(steps=60, lr=4e-3)).eval()
+    net = train_upsampler(lessons[:4], Recipe(steps=250, lr=6e-3)).eval()
     for unseen in lessons[4:]:
         given = Patches(*(t.float() for t in vars(unseen.patches).values()))
         rough = normalize(interpolate(given.vectors[None], scale_factor=UP, mode="bilinear")[0], dim=0)
