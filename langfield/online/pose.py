@@ -41,12 +41,26 @@ def inverse(T: Float[Tensor, "4 4"]) -> Float[Tensor, "4 4"]:
     return out
 
 
-def moved(T_world_camera: Float[Tensor, "4 4"], twist: Float[Tensor, " 6"]) -> Float[Tensor, "4 4"]:
-    """Give the pose whose world-to-camera motion is exp(twist) times the old one's; rotation made exact again."""
-    out = T_world_camera.double() @ exp_se3(-twist.double())
+def rigid(T: Float[Tensor, "4 4"]) -> Float[Tensor, "4 4"]:
+    """Give the pose whose rotation is the nearest exact one, float64.
+
+    `inverse` takes rotations at their word, so rounding must not be passed on: where each pose is foretold from the
+    two before it, an error of 1e-16 in their orthogonality more than doubles from frame to frame.
+    """
+    out = T.double().clone()
     U, _, Vh = torch.linalg.svd(out[:3, :3])
     out[:3, :3] = U @ Vh
     return out
+
+
+def moved(T_world_camera: Float[Tensor, "4 4"], twist: Float[Tensor, " 6"]) -> Float[Tensor, "4 4"]:
+    """Give the pose whose world-to-camera motion is exp(twist) times the old one's."""
+    return rigid(T_world_camera.double() @ exp_se3(-twist.double()))
+
+
+def foretold(before: Float[Tensor, "4 4"], last: Float[Tensor, "4 4"]) -> Float[Tensor, "4 4"]:
+    """Give the pose after two others if the camera goes on as it did."""
+    return rigid(last @ (inverse(before) @ last))
 
 
 def twist_gradient(by_pose: Float[Tensor, "4 4"], T_world_camera: Float[Tensor, "4 4"]) -> Float[Tensor, " 6"]:

@@ -18,7 +18,7 @@ from langfield.online import keyframes as choice
 from langfield.online.align import grey_of
 from langfield.online.keyframes import Cloud, cloud_of, cloud_of_grid, least_novel, next_window
 from langfield.online.mapping import Mapped, Mapper
-from langfield.online.pose import inverse
+from langfield.online.pose import foretold
 from langfield.online.tracking import PLAIN, Reference, Seen, State, Tracked, Tracker, seen_of
 from langfield.online.types import Keyframe, MapChange, OnlineSettings
 from langfield.raster import Gaussians, rasterize
@@ -124,7 +124,7 @@ class Slam:
         if len(self._path) < 2:
             return self._path[-1]
         before, last = (s.T_world_camera for s in self._path)
-        return State(last @ (inverse(before) @ last), self._path[-1].exposure)
+        return State(foretold(before, last), self._path[-1].exposure)
 
     def _still_lost(self) -> Tracked:
         last = self._path[-1]

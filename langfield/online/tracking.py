@@ -34,7 +34,7 @@ from langfield.online.align import (
     solve,
     template_of,
 )
-from langfield.online.pose import inverse, moved, twist_gradient
+from langfield.online.pose import inverse, moved, rigid, twist_gradient
 from langfield.online.surface import depth_of, inverse_depth, plane_channels
 from langfield.raster import Gaussians, View, rasterize
 from langfield.raster.threads import kernels_only
@@ -206,7 +206,7 @@ class Tracker:
             motion = inverse(start.T_world_camera.double()) @ reference.T_world_camera
             steps = s.coarse_steps[-len(levels) :]
             motion, exposure, fit = descend(templates, levels, (motion, start.exposure), steps, s.robust)
-        return State(reference.T_world_camera @ inverse(motion), exposure), fit, sum(steps)
+        return State(rigid(reference.T_world_camera @ inverse(motion)), exposure), fit, sum(steps)
 
     def _equations(self, gaussians: Gaussians, seen: Seen, state: State) -> Fit:
         camera = replace(seen.camera, T_world_camera=state.T_world_camera)

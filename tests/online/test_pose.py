@@ -2,7 +2,7 @@
 
 import torch
 
-from langfield.online.pose import angle_between, exp_se3, inverse, moved, skew, twist_gradient
+from langfield.online.pose import angle_between, exp_se3, foretold, inverse, moved, skew, twist_gradient
 
 
 def hat(twist: torch.Tensor) -> torch.Tensor:
@@ -41,3 +41,12 @@ def test_gradient_by_twist_is_that_of_moved():
 def test_angle_of_a_turn():
     turn = exp_se3(torch.tensor([0, 0, 0, 0, 0.4, 0], dtype=torch.float64))
     assert abs(angle_between(torch.eye(4, dtype=torch.float64), turn) - 0.4) < 1e-12
+
+
+def test_a_camera_that_goes_on_as_it_did_stays_rigid():
+    step = exp_se3(torch.tensor([0.01, 0.02, -0.01, 0.03, -0.02, 0.01], dtype=torch.float64))
+    before, last = torch.eye(4, dtype=torch.float64), step
+    for _ in range(300):
+        before, last = last, foretold(before, last)
+    torch.testing.assert_close(last[:3, :3] @ last[:3, :3].T, torch.eye(3, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(last, torch.linalg.matrix_power(step, 301), rtol=0, atol=1e-9)
