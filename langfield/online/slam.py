@@ -22,6 +22,7 @@ from langfield.online.pose import foretold
 from langfield.online.tracking import PLAIN, Reference, Seen, State, Tracked, Tracker, seen_of
 from langfield.online.types import Keyframe, MapChange, OnlineSettings
 from langfield.raster import Gaussians, rasterize
+from langfield.raster.threads import kernels_only
 
 STATE_VERSION = 1
 
@@ -103,13 +104,17 @@ class Slam:
             return self._given(frame)
         if not self._kept:
             return Tracked(frame.camera.T_world_camera.double().cpu(), PLAIN, False, 0, 0.0)
-        seen = seen_of(frame, self.device)
+        with kernels_only():
+            found = self._followed(seen_of(frame, self.device))
+        self._remember(found)
+        return found
+
+    def _followed(self, seen: Seen) -> Tracked:
         found = None
         if not self._lost:
             found = self._tracker.track(self.gaussians, self._reference(self._window[0]), seen, self._predicted())
         if found is None or found.lost:
             found = self._found_again(seen) or found or self._still_lost()
-        self._remember(found)
         return found
 
     def _given(self, frame: RgbdFrame) -> Tracked:
@@ -164,8 +169,9 @@ class Slam:
             return True
         last = self._window[0]
         apart = frame.index - self._frames[last].index
-        seen = self._at(tracked, frame)
-        return choice.wanted(self._clouds[last], self._cloud(seen), apart, self.settings.keyframes)
+        with kernels_only():
+            cloud = self._cloud(self._at(tracked, frame))
+        return choice.wanted(self._clouds[last], cloud, apart, self.settings.keyframes)
 
     def _at(self, tracked: Tracked, frame: RgbdFrame) -> Seen:
         seen = seen_of(frame, self.device)
@@ -191,6 +197,10 @@ class Slam:
         """
         if tracked.lost:
             raise FormatError("a frame whose camera is lost cannot become a keyframe", frame.name)
+        with kernels_only():
+            return self._added(frame, tracked)
+
+    def _added(self, frame: RgbdFrame, tracked: Tracked) -> KeyframeStep:
         new = self._entered(frame, tracked)
         self._references.clear()
         changes = [self._mapper.insert(new)]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -40,6 +41,8 @@ from langfield.raster import Gaussians, View, rasterize
 from langfield.raster.threads import kernels_only
 
 PLAIN = (1.0, 0.0)
+LARGEST = 1e6
+"""World units; what lies farther counts as unknown."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,8 @@ def seen_of(frame: RgbdFrame, device: torch.device) -> Seen:
     if frame.depth_m is None:
         depth = image.new_zeros(image.shape[:2])
     else:
-        depth = torch.from_numpy(frame.depth_m).to(image).nan_to_num(0, 0, 0).clamp_min(0)
+        depth = torch.from_numpy(np.where(frame.depth_m > 0, frame.depth_m, 0)).to(image)
+        depth = torch.where(depth < LARGEST, depth, 0.0)
     return Seen(image, depth, frame.camera)
 
 
