@@ -135,11 +135,16 @@ def test_threads_do_not_change_a_word():
 
 
 def test_marks_are_made_on_every_picture():
-    asked = Seeing(lambda shown, prompt: "words")
-    images: list[np.ndarray] = []
-    asked.caption = lambda given, prompt: (images.extend(given), "words")[1]
-    caption_clip(clip(20), [thing(range(20))], Asking(asked), PlanSettings())
-    assert all((image == (255, 0, 0)).all(-1).any() for image in images)
+    given: list[np.ndarray] = []
+
+    class Keeping(Seeing):
+        def caption(self, images: list[np.ndarray], prompt: str) -> str:
+            given.extend(images)
+            return "words"
+
+    caption_clip(clip(20), [thing(range(20))], Asking(Keeping()), PlanSettings())
+    assert all((image == (255, 0, 0)).all(-1).any() for image in given)
+    assert len(given) >= 20
 
 
 def test_what_is_seen_too_rarely_or_too_small_is_left_out_with_a_note():
@@ -225,6 +230,9 @@ def test_clips_and_settings_that_cannot_be_meant_are_refused():
     for names, times in ((["a"], [0, 1]), (["a", "a"], [0, 1]), (["a", "b"], [1, 1]), (["a", "b"], [0, np.nan])):
         with pytest.raises(SettingsError):
             Clip(names, np.array(times, float), pictures)
-    for wrong in ({"every": 0}, {"video_frames": 0}, {"max_missing": 2.0}):
-        with pytest.raises(SettingsError):
-            PlanSettings(**wrong)
+    with pytest.raises(SettingsError):
+        PlanSettings(every=0)
+    with pytest.raises(SettingsError):
+        PlanSettings(video_frames=0)
+    with pytest.raises(SettingsError):
+        PlanSettings(max_missing=2.0)
