@@ -13,13 +13,11 @@ import tyro
 from langfield.artefacts import plain, write_bytes, write_json
 from langfield.commands.bench_options import (
     FIELD,
-    ONLINE,
     PAPER,
     QUERY,
     RASTER,
     VIEWER,
     FieldBench,
-    OnlineBench,
     PaperBench,
     QueryBench,
     RasterBench,
@@ -103,23 +101,6 @@ def paper(
     if out is not None:
         write_json(out, found)
     _show("paper", found, json)
-
-
-def online(
-    source: Scene = Path("scenes/loop"), what: tyro.conf.OmitArgPrefixes[OnlineBench] = ONLINE,
-    out: Path = Path("outputs/bench_online"), json: bool = False,
-) -> None:  # fmt: skip
-    """Map a recorded walk while it is asked; hold it against offline lifting and LangSplat (20 minutes; resumable).
-
-    Args:
-        source: stream in TUM's or Replica's layout, with label/ where answers are scored.
-        what: what is mapped.
-        out: gets a run for every case, and report.json after each; run again, it goes on from there.
-        json: print as JSON.
-    """
-    from langfield.commands.bench_online import bench_online
-
-    _show("online", bench_online(source, what, out), json)
 
 
 def viewer(what: tyro.conf.OmitArgPrefixes[ViewerBench] = VIEWER, json: bool = False) -> None:
@@ -271,7 +252,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "field": field,
     "query": query,
     "paper": paper,
-    "online": online,
     "viewer": viewer,
     "kernels": kernels,
     "gpu": gpu,

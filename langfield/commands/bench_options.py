@@ -71,20 +71,5 @@ class PaperBench:
     seed: int = 42
 
 
-@dataclass(frozen=True)
-class OnlineBench:
-    """What `bench online` maps."""
-
-    cases: tuple[Literal["given", "tracked", "noisy"], ...] = ("given", "tracked", "noisy")
-    """Poses that come with the frames; tracked; tracked through a real camera's noise."""
-    frames: int | None = None
-    """Of the stream, from its beginning; None for all."""
-    question_every_s: float = 1.0
-    """Seconds from one answer to the next question, while it is mapped."""
-    sample_frames: int = 2
-    """Keyframes whose masks and crops are made in LangSplat's way."""
-    seed: int = 42
-
-
 RASTER, FIELD, VIEWER, QUERY = RasterBench(), FieldBench(), ViewerBench(), QueryBench()
-PAPER, ONLINE = PaperBench(), OnlineBench()
+PAPER = PaperBench()
