@@ -13,11 +13,13 @@ import tyro
 from langfield.artefacts import plain, write_bytes, write_json
 from langfield.commands.bench_options import (
     FIELD,
+    ONLINE,
     PAPER,
     QUERY,
     RASTER,
     VIEWER,
     FieldBench,
+    OnlineBench,
     PaperBench,
     QueryBench,
     RasterBench,
@@ -82,6 +84,19 @@ def query(what: tyro.conf.OmitArgPrefixes[QueryBench] = QUERY, json: bool = Fals
     from langfield.commands.bench_query import bench_query
 
     _show("query", bench_query(what), json)
+
+
+def online(what: tyro.conf.OmitArgPrefixes[OnlineBench] = ONLINE, json: bool = False) -> None:
+    """Map a rendered walk online, poses given, tracked and with a camera's noise, and the paper's way; a quarter of an
+    hour, resumable. `bench paper` sets the paper's ways side by side.
+
+    Args:
+        what: what is measured.
+        json: print as JSON.
+    """
+    from langfield.commands.bench_online import bench_online
+
+    _show("online", bench_online(what), json)
 
 
 def paper(
@@ -251,6 +266,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "raster": raster,
     "field": field,
     "query": query,
+    "online": online,
     "paper": paper,
     "viewer": viewer,
     "kernels": kernels,

@@ -27,6 +27,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "transforms.json reader": ("tests/capture/test_transforms.py",),
     "files read back": ("tests/fuzz",),
     "views added and taken away": ("tests/field/test_incremental.py",),
+    "a long online walk": ("tests/online/test_soak.py",),
     "viewer": ("tests/viewer/test_flood.py", "tests/viewer/test_keep.py"),
     "kills": ("tests/plugin/test_kill.py",),
 }

@@ -71,5 +71,25 @@ class PaperBench:
     seed: int = 42
 
 
+@dataclass(frozen=True)
+class OnlineBench:
+    """What `bench online` measures."""
+
+    scene: Path = Path("scenes/loop")
+    """A stream with depth, poses and labels."""
+    real: Path | None = None
+    """A short real stream, tracked besides."""
+    frames: int | None = None
+    """Frames taken of the scene; all where None."""
+    sample: int = 2
+    """Frames whose features are timed without the cache."""
+    out: Path = Path("outputs/bench_online")
+    """Folder of the runs and of what is found; run again, it goes on from there."""
+    only: tuple[str, ...] = ()
+    """Parts: given, tracked, noisy, online-langsplat, costs (needs given), language update, real; all where empty."""
+    redo: tuple[str, ...] = ()
+    """Parts that are measured again."""
+
+
 RASTER, FIELD, VIEWER, QUERY = RasterBench(), FieldBench(), ViewerBench(), QueryBench()
-PAPER = PaperBench()
+PAPER, ONLINE = PaperBench(), OnlineBench()

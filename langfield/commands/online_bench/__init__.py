@@ -1,0 +1,1 @@
+"""What `langfield bench online` measures, one file per kind of measurement."""
