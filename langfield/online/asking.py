@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from langfield.capture.types import Camera
 from langfield.errors import QueryError
 from langfield.field.types import Field
@@ -32,6 +36,25 @@ class Glimpse:
     """Id of the newest keyframe it knows."""
 
 
+class Remembering:
+    """A text encoder that keeps the vectors of the texts it was given last: negatives come with every question."""
+
+    def __init__(self, encoder: TextEncoder, most: int = 1024) -> None:
+        self.name, self.dim, self.provenance = encoder.name, encoder.dim, encoder.provenance
+        self._encoder, self._most = encoder, most
+        self._kept: dict[str, Tensor] = {}
+
+    def encode_texts(self, texts: Sequence[str]) -> Float[Tensor, "B D"]:
+        """Give one float32 unit vector per text."""
+        known = {text: self._kept[text] for text in texts if text in self._kept}
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new:
+            known |= dict(zip(new, self._encoder.encode_texts(new), strict=True))
+        rest = {text: row for text, row in self._kept.items() if text not in known}
+        self._kept = dict([*rest.items(), *known.items()][-self._most :])
+        return torch.stack([known[text] for text in texts]) if texts else torch.zeros(0, self.dim)
+
+
 class Asker:
     """Answers questions from the newest glimpse; may be called from any thread.
 
@@ -52,9 +75,12 @@ class Asker:
             return self._glimpse
 
     def publish(self, glimpse: Glimpse) -> None:
-        """Answer from this state from now on."""
+        """Answer from this state from now on; where somebody asks, what judges answers is made before it is asked."""
+        names = self._names
+        ready = names is not None and glimpse.field.codes is not None
+        calibrated = (glimpse, Calibrator(glimpse.field, names)) if ready and names is not None else None
         with self._lock:
-            self._glimpse = glimpse
+            self._glimpse, self._calibrated = glimpse, calibrated
 
     def load(self) -> None:
         """Load the text encoder and encode the common names, which otherwise the first question waits for."""
@@ -63,7 +89,7 @@ class Asker:
 
     @cached_property
     def _encoder(self) -> TextEncoder:
-        return text_encoder(self._given) if isinstance(self._given, str) else self._given
+        return Remembering(text_encoder(self._given) if isinstance(self._given, str) else self._given)
 
     def ask(
         self, text: str | Sequence[str], negatives: Sequence[str] = CANONICALS, settings: AskSettings = ONLINE_ASK
