@@ -19,6 +19,7 @@ from langfield.query.calibrate import Calibrator
 from langfield.query.image import language_of
 from langfield.query.relevancy import CANONICALS, encode_phrases
 from langfield.query.vocabulary import Vocabulary, encode_vocabulary
+from langfield.raster.threads import kernels_only
 from langfield.suite import text_encoder
 from langfield.suite.types import TextEncoder
 
@@ -78,7 +79,8 @@ class Asker:
         """Answer from this state from now on; where somebody asks, what judges answers is made before it is asked."""
         names = self._names
         ready = names is not None and glimpse.field.codes is not None
-        calibrated = (glimpse, Calibrator(glimpse.field, names)) if ready and names is not None else None
+        with kernels_only():
+            calibrated = (glimpse, Calibrator(glimpse.field, names)) if ready and names is not None else None
         with self._lock:
             self._glimpse, self._calibrated = glimpse, calibrated
 
@@ -105,9 +107,10 @@ class Asker:
         dim = language_of(now.field)[1].dim
         self.load()
         texts = [text] if isinstance(text, str) else list(text)
-        phrases = encode_phrases(self._encoder, texts, dim, negatives)
-        asked = phrases.any_of() if len(phrases) > 1 else phrases
-        return answer(now.field, now.views, asked, self._calibrator(now, dim), settings)
+        with kernels_only():  # mapping has the cores; threads that wait for each other would take three times the time
+            phrases = encode_phrases(self._encoder, texts, dim, negatives)
+            asked = phrases.any_of() if len(phrases) > 1 else phrases
+            return answer(now.field, now.views, asked, self._calibrator(now, dim), settings)
 
     def _calibrator(self, now: Glimpse, dim: int) -> Calibrator:
         with self._lock:
