@@ -16,7 +16,9 @@ from langfield.online.types import Caps, OnlineSettings
 from tests.online.room import loop
 
 SETTINGS = OnlineSettings(
-    mapping=MappingSettings(first_steps=60, steps=15), keyframes=KeyframeSettings(window=4), caps=Caps(6, 5000)
+    mapping=MappingSettings(first_steps=60, steps=15, stride=2),
+    keyframes=KeyframeSettings(window=4),
+    caps=Caps(6, 5000),
 )
 GIVEN = replace(SETTINGS, poses="given")
 
