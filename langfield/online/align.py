@@ -224,7 +224,7 @@ def equations(
     g[:6] -= share * lean.T @ (w_depth * off)
     loss = float(_huber(error, robust.colour)[weight].sum()) / n_colour
     loss += share * float(_huber(off, robust.depth)[plane].sum())
-    agree = weight & (error.abs() < 4 * robust.colour)
+    agree = weight & (error.abs() < 2 * robust.colour)
     looked_up = float((weight | other).sum())
     fits = float(agree.sum()) / max(looked_up, 1.0)
     return Fit(H.double().cpu(), g.double().cpu(), loss, fits, looked_up / max(len(error), 1))

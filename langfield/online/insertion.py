@@ -59,7 +59,7 @@ def depth_to_use(view: View | None, seen: Seen, seed: int, settings: MappingSett
 def new_gaussians(
     where: Bool[Tensor, "H W"], depth: Float[Tensor, "H W"], seen: Seen, key: int, settings: MappingSettings
 ) -> Gaussians:
-    """Give a disc on the surface for every `stride`-th pixel each way where something is lacking.
+    """Give a disc on the surface for every so many pixels each way where something is lacking.
 
     A disc shows the same place of a surface from wherever it is looked at; of balls, the nearer half hides what lies
     behind, and the picture slides with the view. Where the surface's slant is not known it is a ball.
@@ -71,7 +71,7 @@ def new_gaussians(
         key: its id; the grid starts elsewhere for each.
         settings: of mapping.
     """
-    stride = settings.stride
+    stride = settings.stride_for(where.shape[1], where.shape[0])
     grid = torch.zeros_like(where)
     grid[key % stride :: stride, key // stride % stride :: stride] = True
     at = (where & grid & (depth > 0)).nonzero(as_tuple=True)

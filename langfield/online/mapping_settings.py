@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from langfield.errors import SettingsError
 
+PER_VIEW = 8_500
+
 
 @dataclass(frozen=True)
 class MappingSettings:
@@ -19,8 +21,8 @@ class MappingSettings:
     """Every so many steps, one draws a keyframe that has left the window."""
     newest: int = 3
     """Every so many steps, one draws the newest keyframe."""
-    stride: int = 3
-    """One new Gaussian for every square of so many pixels a side."""
+    stride: int | None = None
+    """One new Gaussian for every square of so many pixels a side; None: so that a whole view gets about 8,500."""
     width: float = 0.6
     """Standard deviation of a new Gaussian, in strides."""
     thickness: float = 0.1
@@ -56,13 +58,17 @@ class MappingSettings:
     sh_degree: int = 0
     """Highest harmonic degree of colours, 0 to 3."""
 
+    def stride_for(self, width: int, height: int) -> int:
+        """Give the stride for a picture size, pixels."""
+        return self.stride or max(1, round((width * height / PER_VIEW) ** 0.5))
+
     def check(self) -> None:
         """Check the ranges.
 
         Raises:
             SettingsError: one lies outside its range.
         """
-        counts = (self.first_steps, self.steps, self.past - 1, self.newest - 1, self.stride - 1, self.young)
+        counts = (self.first_steps, self.steps, self.past - 1, self.newest - 1, (self.stride or 1) - 1, self.young)
         shares = (self.thin, self.before, self.ssim_weight, self.drop_opacity, self.pose_share)
         if min(counts) < 0 or not all(0 <= s <= 1 for s in shares) or not 0 <= self.sh_degree <= 3:
             raise SettingsError("a mapping setting lies outside its range", self)

@@ -26,7 +26,7 @@ from tests.online.known import NAMES, KnownFeatures, Words
 from tests.online.room import frame, loop, loop_pose
 
 COUNT, TURN = 16, 0.2
-FAST = MappingSettings(steps=4, first_steps=15)
+FAST = MappingSettings(steps=4, first_steps=15, stride=2)
 SETTINGS = OnlineSettings(poses="given", side_px=64, mapping=FAST, freshen_s=1e-6, snapshot_s=0.0)
 
 
