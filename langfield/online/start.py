@@ -47,6 +47,7 @@ def start(
         SettingsError: a setting lies outside its range.
         StorageError: the folder cannot be written.
     """
+    settings.check()
     if (folder / MANIFEST).exists():
         raise FormatError("there is a run in this folder already", folder, "resume it, or choose another folder")
     teacher = _teacher(settings, features, QUICK)

@@ -11,6 +11,7 @@ from torch import Tensor
 from langfield.artefacts import content_key, plain
 from langfield.capture.types import Camera
 from langfield.device import Device
+from langfield.errors import SettingsError
 from langfield.online.keyframes import KeyframeSettings
 from langfield.online.language_settings import OnlineLanguageSettings
 from langfield.online.mapping_settings import MappingSettings
@@ -60,6 +61,19 @@ class OnlineSettings:
     """Where the map is computed."""
     seed: int = 42
     """Seed of everything random."""
+
+    def check(self) -> None:
+        """Check the ranges of what is no part's own.
+
+        Raises:
+            SettingsError: one lies outside its range.
+        """
+        counts = (self.keyframe_every, self.caps.max_keyframes, self.caps.max_gaussians, self.caps.max_atoms)
+        if min(counts) < 1 or self.side_px < 16 or self.freshen_s < 0 or self.snapshot_s < 0:
+            raise SettingsError(
+                "an online setting lies outside its range", f"keyframe_every and caps {counts}, side_px {self.side_px}",
+                "counts need 1 or more, side_px 16 or more, times 0 or more",
+            )  # fmt: skip
 
     def result_settings(self) -> dict[str, Any]:
         """Give what decides a map as JSON data (not where it is computed)."""

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from langfield.capture.stream import RgbdFrame
-from langfield.errors import FormatError, LangfieldError, QueryError, StorageError
+from langfield.errors import FormatError, LangfieldError, QueryError, SettingsError, StorageError
 from langfield.field.instance_build import lift_things
 from langfield.fit import lift_view
 from langfield.online.mapping_settings import MappingSettings
@@ -108,6 +108,15 @@ def test_a_stopped_session_goes_on_from_its_last_keyframe_as_if_nothing_had_been
     assert other.field.codes is not None
     assert torch.equal(one.field.codes, other.field.codes)
     assert one.training_names == other.training_names
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"keyframe_every": 0}, {"side_px": 4}, {"freshen_s": -1.0}, {"caps": Caps(max_keyframes=0)}]
+)
+def test_settings_out_of_range_are_refused_before_a_folder_is_made(tmp_path, wrong):
+    with pytest.raises(SettingsError):
+        start(tmp_path / "run", replace(SETTINGS, **wrong), KnownFeatures())
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_and_no_run_are_not_resumed(tmp_path, undisturbed):
