@@ -17,7 +17,9 @@ from langfield.evaluate.trajectory import PathError, depth_l1, path_error
 from langfield.field.photometric import psnr
 from langfield.online.path import Step
 from langfield.online.session import Online
-from langfield.raster import Gaussians, rasterize
+from langfield.online.surface import depth_of
+from langfield.online.tracking import drawn
+from langfield.raster import Gaussians
 
 COVERED = 0.5
 
@@ -29,7 +31,8 @@ class Drawn:
     psnr_db: float | None
     """Mean over frames, with exposure undone where tracking found one; None without a frame."""
     depth_l1: float | None
-    """Mean over frames, world units, over pixels the map covers by half; None without depth."""
+    """Of the drawn surface (`langfield.online.surface`), mean over frames, world units, over pixels the map covers by
+    half; None without depth."""
     cover: float | None
     """Mean share of a frame that the map covers by half."""
     frames: int
@@ -55,7 +58,7 @@ def judge_map(gaussians: Gaussians, frames: Iterable[tuple[RgbdFrame, Camera, tu
     """
     quality, depths, covers = list[float](), list[float](), list[float]()
     for frame, camera, (gain, offset) in frames:
-        view = rasterize(gaussians, camera)
+        view = drawn(gaussians, camera)
         if view.colour is None:  # cannot be: colour is drawn by default
             raise RuntimeError("the rasterizer gave no colour")
         photo = torch.from_numpy(frame.image).float() / 255
@@ -63,8 +66,8 @@ def judge_map(gaussians: Gaussians, frames: Iterable[tuple[RgbdFrame, Camera, tu
         alpha = view.alpha.cpu()
         covers.append(float((alpha > COVERED).float().mean()))
         if frame.depth_m is not None:
-            drawn = (view.depth.cpu() / alpha.clamp_min(1e-6)).numpy()
-            apart = depth_l1(drawn, frame.depth_m, (alpha > COVERED).numpy())
+            surface, covered = (t.cpu().numpy() for t in depth_of(view, camera, COVERED))
+            apart = depth_l1(surface, frame.depth_m, covered)
             depths += [apart] if apart is not None else []
     return Drawn(_mean(quality), _mean(depths), _mean(covers), len(quality))
 
