@@ -47,6 +47,8 @@ from langfield.run import open_run
 from langfield.segment import load_segments, save_segments
 from langfield.segment.types import Segments
 from langfield.stages import FrameFeatures
+from langfield.suite.captions.recorded import Recorded, write_recorded
+from langfield.suite.captions.store import Captions, ObjectCaptions, read_captions, write_captions
 from tests.blobs import blob_gaussians, look
 from tests.field.test_at_time import moving_field
 from tests.fuzz import timed
@@ -99,7 +101,7 @@ def field_folders(root: Path) -> list[Path]:
         codes = codec.encode(vectors).unflatten(0, (3, 160))
         world = {"name": "colmap", "unit": "metre", "T_field_capture": torch.eye(4).tolist()}
         own = None if codec.linear else LanguageShape(*gaussians().tensors()[1:4])
-        field = Field(gaussians(), codes, codec, {"world": world}, torch.rand(3, 160), things(), own)
+        field = Field(gaussians(), codes, codec, {"world": world}, torch.rand(3, 160), things(), language=own)
         folders.append(root / codec.kind)
         save_field(folders[-1], field)
     folders.append(root / "moving")
@@ -310,6 +312,20 @@ def use_online(folder: Path) -> None:
     assert all(len(step.name) < 2**20 for step in saved.path.steps)
 
 
+def captions_folder(root: Path) -> list[Path]:
+    """Captions of two things, and three answers of a model on record."""
+    things = [ObjectCaptions(i, "cup", "It falls.", {f"{t}.png": f"It stands {t}." for t in range(4)}) for i in (1, 2)]
+    write_captions(root / "all" / "captions.json", Captions(tuple(things), {"0.png": 0.5}, ("left out",), {"by": "me"}))
+    record = {"version": 1, "by": {"model": "m"}, "prompt": "what?", "text": "It stands."}
+    write_recorded(root / "all" / "recorded.jsonl", [record | {"question": f"{i}"} for i in range(3)])
+    return [root / "all"]
+
+
+def use_captions(folder: Path) -> None:
+    list(read_captions(folder / "captions.json"))
+    Recorded(folder / "recorded.jsonl")
+
+
 TENSORS, JSON = {".safetensors": spoil_safetensors}, {".json": spoil_json_file}
 TARGETS: dict[str, Target] = {
     "field": Target(field_folders, {"field.safetensors": spoil_safetensors}, use_field),
@@ -328,6 +344,7 @@ TARGETS: dict[str, Target] = {
     "tum": Target(tum_folders, {".txt": spoil_bytes, ".png": spoil_picture, **JSON}, use_frames, 3000),
     "replica": Target(replica_folders, {".txt": spoil_bytes, **JSON}, use_poses, 100),
     "online": Target(online_folder, {**TENSORS, **JSON}, use_online, 100),
+    "captions": Target(captions_folder, {**JSON, ".jsonl": spoil_bytes}, use_captions, 100),
     "sums": Target(sums_folder, TENSORS, lambda p: load_sums(read_tensors(p / "sums.safetensors")[0])),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -138,7 +138,7 @@ def test_marks_are_made_on_every_picture():
     given: list[np.ndarray] = []
 
     class Keeping(Seeing):
-        def caption(self, images: list[np.ndarray], prompt: str) -> str:
+        def caption(self, images: Sequence[np.ndarray], prompt: str) -> str:
             given.extend(images)
             return "words"
 
