@@ -3,7 +3,9 @@
 Stage one is trained once on many pictures and never moves; stage two learns with every keyframe
 (`langfield.codec.two_stage_fit`; arXiv 2503.09447, Section 3.3). Layers as published from
 the width of our tower on: D-256-128-64-32 and 32-192-256-384-D (theirs is 768 wide and begins and ends with a layer of
-512), then 32-24-15-24-32; codes have unit length.
+512), then 32-24-15-24-32; codes have unit length. Unlike theirs, both begin with a subtraction: CLIP's vectors of
+pictures share most of their length, and an autoencoder that keeps that and nothing else has a cosine of 0.9. What is
+subtracted is fixed when the stage begins to learn, as are the first weights: those of principal components.
 """
 
 from __future__ import annotations
@@ -33,38 +35,56 @@ def layers(widths: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*parts[:-1])
 
 
-class StageOne(nn.Module):
+class Stage(nn.Module):
+    """An encoder and a decoder of what is left of vectors after subtraction of `mean` and division by `spread`."""
+
+    mean: Float[Tensor, " I"]
+    spread: Float[Tensor, 1]
+
+    def __init__(self, encoder: Sequence[int], decoder: Sequence[int]) -> None:
+        super().__init__()
+        self.encoder, self.decoder = layers(encoder), layers(decoder)
+        self.register_buffer("mean", torch.zeros(encoder[0]))
+        self.register_buffer("spread", torch.ones(1))
+
+    def centred(self, vectors: Float[Tensor, "*B I"]) -> Float[Tensor, "*B I"]:
+        """Give what the encoder gets."""
+        return (vectors.float() - self.mean) / self.spread
+
+    def whole(self, found: Float[Tensor, "*B I"]) -> Float[Tensor, "*B I"]:
+        """Undo `centred`."""
+        return found * self.spread + self.mean
+
+
+class StageOne(Stage):
     """Embeddings to 32 numbers and back, for any scene."""
 
     def __init__(self, dim: int) -> None:
-        super().__init__()
+        super().__init__((dim, *ENCODER, MIDDLE), (MIDDLE, *DECODER, dim))
         self.dim = dim
-        self.encoder = layers((dim, *ENCODER, MIDDLE))
-        self.decoder = layers((MIDDLE, *DECODER, dim))
 
     def encode(self, vectors: Float[Tensor, "*B D"]) -> Float[Tensor, "*B 32"]:
         """Give what stage two works on."""
-        return self.encoder(vectors.float())
+        return self.encoder(self.centred(vectors))
 
     def decode(self, middle: Float[Tensor, "*B 32"]) -> Float[Tensor, "*B D"]:
-        """Give vectors back, not scaled."""
-        return self.decoder(middle)
+        """Give vectors back, not scaled to unit length."""
+        return self.whole(self.decoder(middle))
 
 
-class StageTwo(nn.Module):
+class StageTwo(Stage):
     """32 numbers to a unit code of 15 and back, for one scene."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.encoder, self.decoder = layers((MIDDLE, STAGE_TWO, WIDTH)), layers((WIDTH, STAGE_TWO, MIDDLE))
+        super().__init__((MIDDLE, STAGE_TWO, WIDTH), (WIDTH, STAGE_TWO, MIDDLE))
 
     def encode(self, middle: Float[Tensor, "*B 32"]) -> Float[Tensor, "*B 15"]:
         """Give unit codes."""
-        return normalize(self.encoder(middle), dim=-1)
+        return normalize(self.encoder(self.centred(middle)), dim=-1)
 
     def decode(self, codes: Float[Tensor, "*B 15"]) -> Float[Tensor, "*B 32"]:
         """Give what stage one decodes."""
-        return self.decoder(codes)
+        return self.whole(self.decoder(codes))
 
 
 class TwoStage:
@@ -120,11 +140,11 @@ def load_two_stage(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> T
     return TwoStage(one, two, dim, fidelity)
 
 
-def load_stage(stage: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def load_stage(stage: Stage, tensors: Mapping[str, Tensor]) -> None:
     """Put checked float32 tensors into a stage.
 
     Raises:
-        FormatError: some are missing, unknown, of another shape or number format, or not finite.
+        FormatError: some are missing, unknown, of another shape or number format, or not finite; no spread.
     """
     expected = stage.state_dict()
     odd = sorted(set(expected) ^ set(tensors))
@@ -138,4 +158,6 @@ def load_stage(stage: nn.Module, tensors: Mapping[str, Tensor]) -> None:
                 f"{name}: {tuple(found.shape)}, {found.dtype}",
                 "map the scene again",
             )
+    if not float(tensors["spread"]) > 0:
+        raise FormatError("codec tensor is not a positive number", "spread", "map the scene again")
     stage.load_state_dict(dict(tensors), assign=True)

@@ -16,6 +16,7 @@ from torch.nn.functional import cosine_similarity, l1_loss, mse_loss
 from langfield.artefacts import read_tensors, write_tensors
 from langfield.codec.training import check_vectors
 from langfield.codec.two_stage import StageOne, StageTwo, load_stage
+from langfield.codec.two_stage_start import measure_of, start
 from langfield.errors import FormatError, SettingsError
 from langfield.progress import track
 
@@ -24,13 +25,16 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True)
 class StageOneSettings:
-    """How stage one is fitted; the paper's 150 passes over COCO."""
+    """How stage one is fitted; the paper's 150 passes are over COCO, ours begin near the end."""
 
-    epochs: int = 150
+    steps: int = 400
     batch: int = 512
-    lr: float = 1e-3
+    lr: float = 5e-4
+    """Adam's first learning rate; it falls to zero along a cosine."""
     cosine_weight: float = 1e-3
     """Weight of the cosine distance beside the squared one."""
+    words: float = 0.7
+    """How much of both counts by how words differ (`two_stage_start.measure_of`), where words are given."""
     seed: int = 0
 
 
@@ -67,27 +71,41 @@ def _distance(found: Tensor, wanted: Tensor) -> Tensor:
     return 1 - cosine_similarity(found, wanted, dim=-1).mean()
 
 
-def fit_stage_one(vectors: Float[Tensor, "M D"], settings: StageOneSettings = StageOneSettings()) -> StageOne:
+def fit_stage_one(
+    vectors: Float[Tensor, "M D"],
+    settings: StageOneSettings = StageOneSettings(),
+    words: Float[Tensor, "V D"] | None = None,
+) -> StageOne:
     """Fit stage one to vectors of many pictures, in an order drawn from the seed.
+
+    The loss is on vectors less their mean, divided by their mean distance from it (`Stage.centred`).
+
+    Args:
+        vectors: unit vectors.
+        settings: how.
+        words: vectors of words; what these do not differ in, no question can ask for.
 
     Raises:
         SettingsError: fewer than two usable vectors, or settings out of range.
     """
     vectors = check_vectors(vectors, "an autoencoder")
-    if settings.epochs < 1 or settings.batch < 1 or not settings.lr > 0:
-        raise SettingsError("stage one needs epochs >= 1, batch >= 1 and lr > 0", settings)
+    if settings.steps < 1 or settings.batch < 1 or not settings.lr > 0:
+        raise SettingsError("stage one needs steps >= 1, batch >= 1 and lr > 0", settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         stage = StageOne(vectors.shape[1])
+    measure = None if words is None else measure_of(words, settings.words)
+    start(stage, vectors, measure)
     adam = torch.optim.Adam(stage.parameters(), lr=settings.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, settings.epochs)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, settings.steps)
     generator = torch.Generator().manual_seed(settings.seed)
-    for _ in track(range(settings.epochs), "stage one"):
-        for rows in torch.randperm(len(vectors), generator=generator).split(settings.batch):
-            adam.zero_grad()
-            found = stage.decode(stage.encode(vectors[rows]))
-            stage_one_loss(found, vectors[rows], settings.cosine_weight).backward()
-            adam.step()
+    for _ in track(range(settings.steps), "stage one"):
+        wanted = stage.centred(vectors[torch.randint(len(vectors), (settings.batch,), generator=generator)])
+        adam.zero_grad()
+        found = stage.decoder(stage.encoder(wanted))
+        pair = (found, wanted) if measure is None else (found @ measure.root, wanted @ measure.root)
+        stage_one_loss(*pair, settings.cosine_weight).backward()
+        adam.step()
         schedule.step()
     return stage
 
@@ -143,6 +161,8 @@ class OnlineStage:
         rows = np.sort(rng.permutation(len(middle))[: s.samples])
         now = middle.detach()[torch.from_numpy(rows)].clone()
         past = [i for i in sorted(self._memory) if i != keyframe_id]
+        if not self.seen and len(now):
+            start(self.stage, now)
         steps, lr = (s.steps, s.lr) if self.seen else (s.first_steps, s.first_lr)
         self._adam.param_groups[0]["lr"] = lr
         loss = 0.0
@@ -155,8 +175,8 @@ class OnlineStage:
 
     def _step(self, wanted: Float[Tensor, "M 32"]) -> float:
         self._adam.zero_grad()
-        found = self.stage.decode(self.stage.encode(wanted))
-        loss = stage_two_loss(found, wanted, self.settings.cosine_weight)
+        found, wanted = self.stage.decode(self.stage.encode(wanted)), self.stage.centred(wanted)
+        loss = stage_two_loss(self.stage.centred(found), wanted, self.settings.cosine_weight)
         loss.backward()
         self._adam.step()
         return float(loss.detach())

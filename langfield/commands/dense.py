@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from torch.nn.functional import normalize
 
 from langfield.artefacts import plain, write_bytes, write_json
 from langfield.cache import open_cache
 from langfield.capture.images import read_picture
 from langfield.capture.types import Camera, Frame
-from langfield.codec.two_stage_fit import StageOneSettings, fit_stage_one, write_stage_one
+from langfield.commands.stage_one import TEST_VIEWS, look_at, teach_stage_one
 from langfield.device import Device, model_device
 from langfield.embed import embed_frames
 from langfield.errors import SettingsError
@@ -27,17 +24,15 @@ from langfield.progress import track
 from langfield.settings import RunSettings
 from langfield.stages import prepare_frames, segment_frames
 from langfield.suite import text_encoder
-from langfield.suite.dense import FILE, UP, DenseEncoder, Upsampler, tower
+from langfield.suite.dense import UP, DenseEncoder, Upsampler, tower
 from langfield.suite.dense_card import Trial, card
 from langfield.suite.dense_train import Lesson, Recipe, make_lessons, train_upsampler, write_upsampler
 from langfield.suite.patches import Patches
+from langfield.suite.tables import read_table
 from langfield.suite.vit import Vit, cast
 
-STAGE_ONE_FILE = "stage_one.safetensors"
 MOST_VIEWS = 40
 """Pictures of a scene that are learned from, at most, evenly spaced."""
-PER_LESSON = 32
-"""Patches and outputs of every lesson that the first autoencoder learns from, beside all segments."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +41,12 @@ class Taught:
 
     pictures: dict[str, int]
     lessons: list[Lesson]
-    vectors: Float[Tensor, "M 512"]
-    """Embeddings of all segments."""
 
 
 def teach(scenes: Sequence[Path], vit: Vit, settings: RunSettings, recipe: Recipe) -> Taught:
     """Take scenes through the stages (cached as ever) and the tower."""
     cache = open_cache(settings.cache_dir, settings.redo)
-    pictures, lessons, vectors = {}, [], []
+    pictures, lessons = {}, []
     for scene in scenes:
         frames = prepare_frames(scene, settings, cache).frames
         features = embed_frames(frames, segment_frames(frames, settings, cache), settings, cache)
@@ -61,11 +54,10 @@ def teach(scenes: Sequence[Path], vit: Vit, settings: RunSettings, recipe: Recip
             segments, rows = found.load()
             if len(rows):
                 lessons += make_lessons(vit, read_picture(frame.path), segments, rows, recipe)
-                vectors.append(rows)
         pictures[scene.name] = len(frames)
     if not lessons:
         raise SettingsError("no picture has a segment", ", ".join(str(s) for s in scenes), "name other scenes")
-    return Taught(pictures, lessons, torch.cat(vectors))
+    return Taught(pictures, lessons)
 
 
 def pictures_of(scene: Path) -> list[Frame]:
@@ -114,16 +106,14 @@ def train_dense_weights(
     Args:
         scenes: captures.
         tests: captures with a folder `label`, none of them among `scenes`.
-        out: gets upsampler.safetensors, stage_one.safetensors, trials.json and README.md.
+        out: gets upsampler.safetensors, trials.json and README.md, and what `train_stage_one` writes.
         recipe: how the upsampler is trained.
         device: where.
 
     Raises:
         SettingsError: a scene is both learned from and measured on, or there is nothing to learn from.
     """
-    both = {s.resolve() for s in scenes} & {t.resolve() for t in tests}
-    if both:
-        raise SettingsError("a scene cannot be learned from and measured on", next(iter(both)), "name it once")
+    _apart(scenes, tests)
     settings = RunSettings(max_views=MOST_VIEWS, device=device)
     place = model_device(device)
     vit = cast(tower(), place)
@@ -135,22 +125,37 @@ def train_dense_weights(
     trials = [Trial(test.name, names, recipe.seed, rough, learned) for test, (rough, learned) in scores]
     about = {"recipe": plain(recipe), "scenes": taught.pictures, "trials": plain(trials)}
     path = write_upsampler(out, net, about)
-    _stage_one(taught, net, out / STAGE_ONE_FILE, about)
     write_json(out / "trials.json", trials)
-    sizes = {"upsampler": path.stat().st_size, "stage_one": (out / STAGE_ONE_FILE).stat().st_size}
-    write_bytes(out / "README.md", card(sizes, taught.pictures, trials, recipe).encode())
+    write_bytes(out / "README.md", card(path.stat().st_size, taught.pictures, trials, recipe).encode())
+    train_stage_one(scenes, tests, out, recipe.seed, device)
     return trials
 
 
-def _stage_one(taught: Taught, net: Upsampler, path: Path, about: dict[str, Any]) -> None:
-    """Fit the first autoencoder to segments, patches and the upsampler's own outputs."""
-    rng, rows = np.random.default_rng(0), [taught.vectors]
-    for lesson in taught.lessons:
-        given = lesson.patches
-        with torch.no_grad():
-            whole = net(Patches(given.pixels.float(), given.early.float(), given.vectors.float()))
-        for grid in (whole, given.vectors.float()):
-            flat = grid.flatten(1).T
-            rows.append(flat[torch.from_numpy(rng.choice(len(flat), min(PER_LESSON, len(flat)), replace=False))])
-    vectors = torch.cat(rows)
-    write_stage_one(path, fit_stage_one(vectors, StageOneSettings()), {**about, "vectors": len(vectors), "file": FILE})
+def train_stage_one(
+    scenes: Sequence[Path], tests: Sequence[Path], out: Path, seed: int, device: Device, words: Path | None = None
+) -> None:
+    """Train the first autoencoder on scenes' pictures, measure it on others, and write its file and card.
+
+    Args:
+        scenes: folders with pictures in images or rgb.
+        tests: others.
+        out: folder.
+        seed: draws weights and order.
+        device: where pictures go through the tower.
+        words: text table (`langfield.suite.tables`) whose words say which directions count more.
+
+    Raises:
+        SettingsError: a scene is both learned from and measured on, or there is nothing to learn from.
+    """
+    _apart(scenes, tests)
+    vit = cast(tower(), model_device(device))
+    taught = [look_at(s.name, [f.path for f in pictures_of(s)], vit) for s in scenes]
+    left_out = [look_at(s.name, [f.path for f in pictures_of(s)], vit, TEST_VIEWS) for s in tests]
+    target = None if words is None else read_table(words).target
+    teach_stage_one(taught, left_out, out, seed, None if target is None else torch.from_numpy(target))
+
+
+def _apart(scenes: Sequence[Path], tests: Sequence[Path]) -> None:
+    both = {s.resolve() for s in scenes} & {t.resolve() for t in tests}
+    if both:
+        raise SettingsError("a scene cannot be learned from and measured on", next(iter(both)), "name it once")

@@ -90,7 +90,7 @@ def train_dense(
 
     Args:
         data: scenes to learn from; their masks and embeddings are made as `ns-train langsplat` does, and cached.
-        out: folder for upsampler.safetensors, stage_one.safetensors and their card.
+        out: folder for upsampler.safetensors, stage_one.safetensors and their cards.
         test: labelled scenes to measure on, which must not be among those.
         steps: steps of training, a window of a picture each.
         seed: draws start weights, parts of pictures and their order.
@@ -103,11 +103,36 @@ def train_dense(
         print_text(f"{trial.scene}: mIoU {trial.learned:.3f}, bilinear patches {trial.bilinear:.3f}")
 
 
+def train_stage_one(
+    data: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    out: Path,
+    test: tuple[Path, ...] = (),
+    words: Path | None = None,
+    seed: int = 0,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+) -> None:
+    """Train the first autoencoder of mode online-langsplat alone: pictures are all it needs.
+
+    Args:
+        data: scenes to learn from.
+        out: folder for stage_one.safetensors and its card.
+        test: scenes to measure on, which must not be among those.
+        words: text table (`langfield weights table`); directions in which its words differ then count more.
+        seed: draws start weights and the order of vectors.
+        device: where pictures go through the tower.
+    """
+    from langfield.commands.dense import train_stage_one
+
+    train_stage_one(data, test, out, seed, device, words)
+    print_text((out / "STAGE_ONE.md").read_text(encoding="utf-8"))
+
+
 COMMANDS = {
     "list": list_weights,
     "get": get_weights,
     "where": where_weights,
     "bridge": train_bridge,
     "dense": train_dense,
+    "stage-one": train_stage_one,
     "table": write_text_table,
 }

@@ -101,7 +101,7 @@ def test_a_described_width_takes_no_memory_before_it_is_checked(dim):
 
 def test_stage_one_learns_what_it_is_shown():
     vectors = normalize(unit(6, 24, 3).repeat(60, 1) + 0.02 * torch.randn(360, 24), dim=-1)
-    settings = StageOneSettings(epochs=40, batch=32)
+    settings = StageOneSettings(steps=500, batch=32)
     stage = fit_stage_one(vectors, settings)
     kept = torch.cosine_similarity(stage.decode(stage.encode(vectors)), vectors).mean()
     assert float(kept.detach()) > 0.95
@@ -183,4 +183,4 @@ def test_settings_out_of_range_are_refused():
     with pytest.raises(SettingsError):
         OnlineStage(StageTwoSettings(steps=0))
     with pytest.raises(SettingsError):
-        fit_stage_one(unit(4, 8, 0), StageOneSettings(epochs=0))
+        fit_stage_one(unit(4, 8, 0), StageOneSettings(steps=0))

@@ -34,7 +34,7 @@ def stage_one() -> StageOne:
     generator = torch.Generator().manual_seed(5)
     others = normalize(torch.randn(100, DIM, generator=generator), dim=-1)
     known = torch.cat([*(blob_vectors(s) for s in range(10)), others])
-    return fit_stage_one(known, StageOneSettings(epochs=150, batch=80, lr=3e-3))
+    return fit_stage_one(known, StageOneSettings(steps=150, batch=80, lr=3e-3))
 
 
 def keyframe(number: int) -> Keyframe:
