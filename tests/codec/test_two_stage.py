@@ -84,6 +84,8 @@ def test_the_file_brings_the_same_codec_back():
         ("two.encoder.0.weight", torch.full((24, 32), float("nan"))),
         ("one.decoder.0.bias", torch.zeros(192).double()),
         ("three.encoder", torch.zeros(1)),
+        ("two.spread", torch.zeros(1)),
+        ("one.mean", torch.zeros(17)),
     ],
 )
 def test_files_that_do_not_fit_are_refused(name, spoilt):
