@@ -27,9 +27,9 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 class StageOneSettings:
     """How stage one is fitted; the paper's 150 passes are over COCO, ours begin near the end."""
 
-    steps: int = 400
+    steps: int = 2500
     batch: int = 512
-    lr: float = 5e-4
+    lr: float = 1e-3
     """Adam's first learning rate; it falls to zero along a cosine."""
     cosine_weight: float = 1e-3
     """Weight of the cosine distance beside the squared one."""
