@@ -14,6 +14,7 @@ from langfield.artefacts import plain, write_bytes, write_json
 from langfield.cache import open_cache
 from langfield.capture.images import read_picture
 from langfield.capture.types import Camera, Frame
+from langfield.codec.two_stage_fit import StageOneSettings
 from langfield.commands.stage_one import TEST_VIEWS, look_at, teach_stage_one
 from langfield.device import Device, model_device
 from langfield.embed import embed_frames
@@ -152,7 +153,9 @@ def train_stage_one(
     taught = [look_at(s.name, [f.path for f in pictures_of(s)], vit) for s in scenes]
     left_out = [look_at(s.name, [f.path for f in pictures_of(s)], vit, TEST_VIEWS) for s in tests]
     target = None if words is None else read_table(words).target
-    teach_stage_one(taught, left_out, out, seed, None if target is None else torch.from_numpy(target))
+    teach_stage_one(
+        taught, left_out, out, StageOneSettings(seed=seed), None if target is None else torch.from_numpy(target)
+    )
 
 
 def _apart(scenes: Sequence[Path], tests: Sequence[Path]) -> None:

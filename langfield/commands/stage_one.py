@@ -56,7 +56,11 @@ def with_means(grid: Float[Tensor, "D h w"]) -> Float[Tensor, "M D"]:
 
 
 def teach_stage_one(
-    taught: Sequence[Seen], tests: Sequence[Seen], out: Path, seed: int, words: Float[Tensor, "V D"] | None = None
+    taught: Sequence[Seen],
+    tests: Sequence[Seen],
+    out: Path,
+    settings: StageOneSettings,
+    words: Float[Tensor, "V D"] | None = None,
 ) -> StageOne:
     """Fit the first autoencoder to some scenes, measure it on others, and write its file and card.
 
@@ -64,7 +68,7 @@ def teach_stage_one(
         taught: scenes.
         tests: other scenes.
         out: folder.
-        seed: draws weights and order.
+        settings: how it is fitted.
         words: vectors of words, for `fit_stage_one`.
 
     Raises:
@@ -72,7 +76,6 @@ def teach_stage_one(
     """
     if not any(len(s.vectors) for s in taught):
         raise SettingsError("the first autoencoder has no picture to learn from", remedy="name other scenes")
-    settings = StageOneSettings(seed=seed)
     stage = fit_stage_one(torch.cat([s.vectors for s in taught]), settings, words)
     stage = stage.eval().requires_grad_(False)
     trials = [StageOneTrial(s.name, True, **fidelity(stage, s.vectors)) for s in taught]
@@ -80,7 +83,12 @@ def teach_stage_one(
     pictures = {s.name: s.pictures for s in taught}
     write_stage_one(out / FILE, stage, {"scenes": pictures, "settings": plain(settings), "trials": plain(trials)})
     facts = StageOneFacts(
-        (out / FILE).stat().st_size, pictures, 0 if words is None else len(words), settings.steps, settings.batch, seed
+        (out / FILE).stat().st_size,
+        pictures,
+        0 if words is None else len(words),
+        settings.steps,
+        settings.batch,
+        settings.seed,
     )
     write_bytes(out / CARD, stage_one_card(facts, trials).encode())
     return stage

@@ -59,7 +59,7 @@ def test_means_are_of_whole_squares_of_patches():
 
 def test_what_was_taught_is_written_with_its_card(tmp_path):
     seen = Seen("here", 2, torch.nn.functional.normalize(torch.randn(80, 40), dim=1))
-    stage = teach_stage_one([seen], [Seen("there", 1, seen.vectors[:9])], tmp_path, 0)
+    stage = teach_stage_one([seen], [Seen("there", 1, seen.vectors[:9])], tmp_path, StageOneSettings(steps=20))
     again = read_stage_one(tmp_path / FILE)
     assert float((again.encode(seen.vectors) - stage.encode(seen.vectors)).abs().max()) < 0.05
     text = (tmp_path / "STAGE_ONE.md").read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def test_what_was_taught_is_written_with_its_card(tmp_path):
 
 def test_nothing_to_learn_from_and_scenes_on_both_sides_are_refused(tmp_path):
     with pytest.raises(SettingsError):
-        teach_stage_one([], [], tmp_path, 0)
+        teach_stage_one([], [], tmp_path, StageOneSettings())
     with pytest.raises(SettingsError, match="learned from and measured on"):
         train_stage_one([LOOP], [LOOP.parent / "loop"], tmp_path, 0, "cpu")
     with pytest.raises(SettingsError):
