@@ -19,6 +19,7 @@ from langfield.codec.two_stage import StageOne, StageTwo, load_stage
 from langfield.codec.two_stage_start import measure_of, start
 from langfield.errors import FormatError, SettingsError
 from langfield.progress import track
+from langfield.threads import one_thread
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
@@ -71,6 +72,7 @@ def _distance(found: Tensor, wanted: Tensor) -> Tensor:
     return 1 - cosine_similarity(found, wanted, dim=-1).mean()
 
 
+@one_thread()
 def fit_stage_one(
     vectors: Float[Tensor, "M D"],
     settings: StageOneSettings = StageOneSettings(),
@@ -146,6 +148,7 @@ class OnlineStage:
         self.seen = 0
         """Keyframes it has learned from."""
 
+    @one_thread()
     def learn(self, keyframe_id: int, middle: Float[Tensor, "M 32"]) -> float:
         """Take a keyframe's vectors in: 200 steps on the first, then one step on it and two earlier ones.
 
