@@ -22,8 +22,6 @@ from langfield.settings import RunSettings
 
 DEFAULT = OnlineSettings()
 
-DEFAULT = OnlineSettings()
-
 
 def start(
     folder: Path,

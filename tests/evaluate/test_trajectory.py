@@ -72,3 +72,18 @@ def test_depth_is_judged_where_it_is_known_and_covered():
     assert depth_l1(drawn, truth, np.ones((2, 2), bool)) == pytest.approx(0.75)
     assert depth_l1(drawn, truth, np.array([[True, True], [False, True]])) == pytest.approx(0.5)
     assert depth_l1(drawn, np.zeros((2, 2)), np.ones((2, 2), bool)) is None
+
+
+def test_a_mirrored_path_is_no_moved_one_and_a_known_offset_is_found():
+    rng = np.random.default_rng(0)
+    truth = [np.eye(4) for _ in range(40)]
+    for T in truth:
+        T[:3, 3] = rng.normal(size=3)
+    mirrored = [np.diag([1, 1, -1, 1]) @ T @ np.diag([1, 1, -1, 1]) for T in truth]
+    assert path_error(mirrored, truth).ate_rmse > 0.1
+    off = rng.normal(size=(40, 3))
+    off *= 0.01 / np.sqrt((off**2).sum(1).mean())
+    moved = [T.copy() for T in truth]
+    for T, by in zip(moved, off, strict=True):
+        T[:3, 3] += by
+    assert path_error(moved, truth).ate_rmse == pytest.approx(0.01, rel=0.1)

@@ -20,6 +20,7 @@ from langfield.capture.stream import RgbdFrame
 from langfield.codec.two_stage import StageOne
 from langfield.evaluate.labels import Query
 from langfield.evaluate.langsplat2d import score_query
+from langfield.evaluate.trajectory import path_error
 from langfield.field.photometric import psnr
 from langfield.field.types import Field
 from langfield.online.features import Features
@@ -175,9 +176,9 @@ class _Drive:
         return float(np.mean(found))
 
     def _ate(self, frames: Sequence[RgbdFrame]) -> float:
-        pairs = [(f.camera.T_world_camera[:3, 3], self._pose(f)[:3, 3]) for f in frames if f.has_pose]
-        true, found = (np.array([np.asarray(side) for side in sides]) for sides in zip(*pairs, strict=True))
-        return ate(found, true)
+        known = [f for f in frames if f.has_pose]
+        found = [self._pose(f).double().cpu().numpy() for f in known]
+        return path_error(found, [f.camera.T_world_camera.double().cpu().numpy() for f in known]).ate_rmse
 
     def _pose(self, frame: RgbdFrame) -> Tensor:
         """Give a frame's pose as it is known at the end: a keyframe's own, else as it was tracked."""
@@ -198,11 +199,3 @@ class _Drive:
             phrases = encode_phrases(material.texts, [query.text], parts.codec.dim)
             scores.append(score_query(query, relevancy_maps(known, camera, phrases)[0].float().numpy()).iou)
         return float(np.mean(scores)) if scores else float("nan")
-
-
-def ate(found: Float[np.ndarray, "N 3"], true: Float[np.ndarray, "N 3"]) -> float:
-    """Give the RMSE of camera centres after the best rigid alignment (Umeyama 1991 without scale)."""
-    a, b = found - found.mean(0), true - true.mean(0)
-    u, _, vt = np.linalg.svd(b.T @ a)
-    turn = u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
-    return float(np.sqrt(np.mean(np.sum((a @ turn.T - b) ** 2, axis=1))))
