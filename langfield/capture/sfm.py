@@ -108,6 +108,8 @@ def models(work: Path, job: dict[str, Any]) -> None:
     options = pycolmap.IncrementalPipelineOptions()
     options.min_model_size, options.random_seed = job["min_pictures"], job["seed"]
     options.mapper.random_seed = options.triangulation.random_seed = job["seed"]
+    # With more threads the first pair is the one whose trial ends first, and with it the world's frame.
+    options.num_threads = options.mapper.num_threads = 1
     registered = [2]
 
     def count() -> None:
