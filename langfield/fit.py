@@ -21,11 +21,14 @@ from langfield.codec.types import Codec
 from langfield.device import raster_device
 from langfield.embed import FrameFeatures
 from langfield.errors import SettingsError
+from langfield.field.deform import Deformation, deform
+from langfield.field.dynamic_fit import MotionFit
 from langfield.field.instance_build import lift_things
 from langfield.field.instances import Instances
 from langfield.field.language import LanguageFit, latent_targets
 from langfield.field.lift_solve import Lifted, LiftView
-from langfield.field.photometric import PhotometricFit, psnr, view_order
+from langfield.field.motion import STILL, Motion
+from langfield.field.photometric import PhotometricFit, psnr, start_points, view_order
 from langfield.field.types import Field
 from langfield.raster import rasterize
 from langfield.raster.threads import kernels_only
@@ -99,7 +102,9 @@ class FieldFit:
             )
         self.views, self.settings = list(views), settings
         self.device = raster_device(settings.device)
-        self.photometric = PhotometricFit(points, [v.camera for v in views], settings.photometric, self.device)
+        cameras = [v.camera for v in views]
+        self.motion = start_motion(points, cameras, settings, self.device)
+        self.photometric = PhotometricFit(points, cameras, settings.photometric, self.device, self.motion)
         self.language: LanguageFit | None = None
         self.language_views: list[LanguageView] = []
         self.lifted: Lifted | None = None
@@ -117,8 +122,13 @@ class FieldFit:
 
     @property
     def gaussians(self) -> Gaussians:
-        """The Gaussians as they are now."""
+        """The Gaussians as they are now; the canonical ones where they move."""
         return self.photometric.gaussians.detach()
+
+    @property
+    def deformation(self) -> Deformation | None:
+        """How the Gaussians differ at each time as it is now, None where nothing moves."""
+        return self.motion.deformation
 
     @property
     def codes(self) -> Shaped[Tensor, "L N d"] | None:
@@ -137,7 +147,7 @@ class FieldFit:
         if self.codec is not None:
             settings = self.settings
             self.lifted, self.instances = lift_things(
-                self.gaussians, self.lift_views, self.codec, settings.lift, settings.instances
+                self.gaussians, self.lift_views, self.codec, settings.lift, settings.instances, self.deformation
             )
             return {"loss": 0.0, "seen": float((self.lifted.reliability > 0).float().mean())}
         self.language = self.language or self._start_language()
@@ -148,7 +158,7 @@ class FieldFit:
 
     def _start_language(self) -> LanguageFit:
         width = self.language_views[0].codes.shape[1]
-        return LanguageFit(self.gaussians, 3, width, self.settings.language)
+        return LanguageFit(self.gaussians, 3, width, self.settings.language, self.deformation)
 
     def state(self) -> dict[str, Any]:
         """Give everything a resume needs as tensors and numbers."""
@@ -173,13 +183,38 @@ class FieldFit:
         reliability = self.lifted.reliability if self.lifted else None
         gaussians = Gaussians(*(t.cpu() for t in self.gaussians.tensors()))
         codes = None if self.codes is None else self.codes.cpu()
-        return Field(gaussians, codes, codec, provenance, reliability, self.instances)
+        deformation = self.deformation.to("cpu") if self.deformation else None
+        return Field(gaussians, codes, codec, provenance, reliability, self.instances, deformation)
 
 
-def mean_psnr(gaussians: Gaussians, views: Sequence[TrainingView]) -> float | None:
-    """Give the mean PSNR (dB) over views, None where there is none."""
+def start_motion(
+    points: Points, cameras: Sequence[Camera], settings: RunSettings, device: torch.device | None = None
+) -> Motion:
+    """Give the motion that a run's settings ask for; none at all is one of them.
+
+    Args:
+        points: start points; random ones where there are none.
+        cameras: of the training views.
+        settings: the run's.
+        device: where to fit.
+
+    Raises:
+        SettingsError: the scene is said to move, but views have no times, or a setting is out of range.
+    """
+    if settings.motion is None:
+        return STILL
+    colour = settings.photometric
+    xyz = start_points(points, cameras, colour).xyz
+    return MotionFit(xyz, cameras, (colour.sh_degree + 1) ** 2, colour.steps, settings.motion, device)
+
+
+def mean_psnr(
+    gaussians: Gaussians, views: Sequence[TrainingView], deformation: Deformation | None = None
+) -> float | None:
+    """Give the mean PSNR (dB) over views, each at its time; None where there is none."""
     with torch.no_grad():
-        values = [psnr(_drawn(gaussians, v.camera).cpu(), v.target()) for v in views]
+        moments = ((v, deform(gaussians, deformation, v.camera.time_s)) for v in views)
+        values = [psnr(_drawn(then, v.camera).cpu(), v.target()) for v, then in moments]
     return float(np.mean(values)) if values else None
 
 
@@ -193,9 +228,10 @@ def _drawn(gaussians: Gaussians, camera: Camera) -> Float[Tensor, "H W 3"]:
 def geometry_path(views: Sequence[Frame], capture: Capture, settings: RunSettings, cache: Cache) -> Path:
     """Give where the finished colour stage of these views and settings is kept for other runs."""
     pictures = [(f.name, file_key(f.path), f.camera.K, f.camera.T_world_camera) for f in views]
+    moving = () if settings.motion is None else (settings.motion, [f.camera.time_s for f in views])
     key = content_key(
         "geometry", VERSIONS["geometry"], pictures, capture.points.xyz, settings.photometric,
-        settings.train_side_px, settings.seed,
+        settings.train_side_px, settings.seed, *moving,
     )  # fmt: skip
     return cache.path("geometry", key, ".pt")
 

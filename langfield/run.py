@@ -20,6 +20,7 @@ from langfield.capture.key import capture_key
 from langfield.capture.types import Camera, Capture, Distortion, Frame
 from langfield.embed import FrameFeatures
 from langfield.errors import FormatError, LangfieldError
+from langfield.field.at_time import at_time
 from langfield.field.ply import write_ply
 from langfield.field.store import load_field, save_field
 from langfield.field.types import Field
@@ -123,9 +124,12 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def write_results(folder: Path, field: Field, capture: Capture, features: dict[str, FrameFeatures]) -> None:
-    """Write everything a query needs into the run's folder; features by frame name."""
+    """Write everything a query needs into the run's folder; features by frame name.
+
+    Splats for other viewers are those of the first time where they move.
+    """
     save_field(folder, field)
-    write_ply(folder / "point_cloud.ply", field.gaussians)
+    write_ply(folder / "point_cloud.ply", at_time(field, None).gaussians)
     write_json(folder / "capture.json", frames_to_json(capture))
     for name, found in features.items():
         for source in (found.segments, found.embeddings):

@@ -11,11 +11,15 @@ from langfield.capture.normalize import NormalizeSettings
 from langfield.codec.autoencoder import AutoencoderSettings
 from langfield.codec.codebook import CodebookSettings
 from langfield.device import Device
+from langfield.field.dynamic_fit import MotionSettings
 from langfield.field.instance_build import InstanceSettings
 from langfield.field.language import LanguageSettings
 from langfield.field.lift_solve import LiftSettings
 from langfield.field.photometric import PhotometricSettings
 from langfield.segment.types import SegmentSettings
+
+MOVING = ("motion",)
+"""Settings that only runs of scenes that move have."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class RunSettings:
     """Numbers a code of the pca."""
     photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
     """The colour stage."""
+    motion: MotionSettings | None = None
+    """How Gaussians move in time, learnt in the colour stage too; None where the scene stands still."""
     language: LanguageSettings = field(default_factory=LanguageSettings)
     """The language stage."""
     lift: LiftSettings = field(default_factory=LiftSettings)
@@ -86,8 +92,12 @@ class RunSettings:
         return self.photometric.steps + (1 if self.language.mode == "lift" else self.language.steps)
 
     def result_settings(self) -> dict[str, Any]:
-        """Give what decides a run's result as JSON data (not where caches lie, nor where it is computed)."""
-        return {k: v for k, v in plain(self).items() if k not in ("cache_dir", "redo", "device")}
+        """Give what decides a run's result as JSON data (not where caches lie, nor where it is computed).
+
+        What only scenes that move have is left out where it is None, so that runs from before keep their keys.
+        """
+        found = {k: v for k, v in plain(self).items() if k not in ("cache_dir", "redo", "device")}
+        return {k: v for k, v in found.items() if v is not None or k not in MOVING}
 
     def key(self) -> str:
         """Give the hash of what decides a run's result."""

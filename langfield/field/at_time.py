@@ -26,8 +26,7 @@ def at_time(field: Field, time_s: float | None) -> Field:
     """
     if field.deformation is None and status_of(field) is None:
         return field
-    at = span_s(field)[0] if time_s is None else time_s
-    return replace(field, gaussians=deform(field.gaussians, field.deformation, at), **TIMELESS)
+    return replace(field, gaussians=deform(field.gaussians, field.deformation, time_s), **TIMELESS)
 
 
 @torch.no_grad()

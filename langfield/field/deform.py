@@ -43,6 +43,16 @@ class Deformation:
         """The attributes that change."""
         return tuple(HEADS[number] for number in self.heads.tolist())
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Give all tensors by attribute, those of the planes as `planes.NAME`, as `load_deformation` takes them."""
+        own = {name: tensor for name, tensor in vars(self).items() if isinstance(tensor, Tensor)}
+        return own | {f"planes.{name}": tensor for name, tensor in vars(self.planes).items()}
+
+    def to(self, device: torch.device | str) -> Deformation:
+        """Give the same deformation on a device; its span stays on the CPU, where it is only asked as numbers."""
+        planes = replace(self.planes, cells=self.planes.cells.to(device), box=self.planes.box.to(device))
+        return replace(self, planes=planes, **{name: getattr(self, name).to(device) for name in LAYERS})
+
     @property
     def unit(self) -> Float[Tensor, ""]:
         """World units that a difference of 1 in the centres stands for: half the longest side of the planes' box."""
@@ -91,17 +101,18 @@ def hidden_state(deformation: Deformation, means: Float[Tensor, "N 3"], time_s: 
     return linear(found, deformation.trunk_weight, deformation.trunk_bias)
 
 
-def deform(gaussians: Gaussians, deformation: Deformation | None, time_s: float) -> Gaussians:
+def deform(gaussians: Gaussians, deformation: Deformation | None, time_s: float | None) -> Gaussians:
     """Give Gaussians as they are at a time; row by row the same ones.
 
     Args:
         gaussians: the canonical ones.
         deformation: None where nothing moves.
-        time_s: seconds; outside the deformation's span the nearest time counts.
+        time_s: seconds; outside the deformation's span the nearest time counts, None stands for its first.
     """
     if deformation is None:
         return gaussians
-    changes = differences(deformation, hidden_state(deformation, gaussians.means, time_s), gaussians.sh.shape[1])
+    at = float(deformation.planes.span_s[0]) if time_s is None else time_s
+    changes = differences(deformation, hidden_state(deformation, gaussians.means, at), gaussians.sh.shape[1])
     moved = {name: getattr(gaussians, name) + change.to(gaussians.means) for name, change in changes.items()}
     return replace(gaussians, **moved)
 

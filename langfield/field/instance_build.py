@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 from langfield.codec.types import Codec
 from langfield.errors import SettingsError
 from langfield.field.cluster import join_segments
+from langfield.field.deform import Deformation
 from langfield.field.instances import Instances
 from langfield.field.lift import SEGMENT_BITS, Sums
 from langfield.field.lift_solve import Lifted, LiftSettings, LiftView, Segments, lift_codes, segments_of, sum_views
@@ -34,8 +35,9 @@ class InstanceSettings:
 
 
 def lift_things(
-    gaussians: Gaussians, views: Sequence[LiftView], codec: Codec, settings: LiftSettings, things: InstanceSettings
-) -> tuple[Lifted, Instances]:
+    gaussians: Gaussians, views: Sequence[LiftView], codec: Codec, settings: LiftSettings, things: InstanceSettings,
+    deformation: Deformation | None = None,
+) -> tuple[Lifted, Instances]:  # fmt: skip
     """Give Gaussians the codes of what views show (`langfield.field.lift_solve.lift`), and the things of the same sums.
 
     Args:
@@ -44,6 +46,7 @@ def lift_things(
         codec: what makes codes of vectors.
         settings: how Gaussians are lifted.
         things: how things are found.
+        deformation: how the Gaussians differ at each view's time, None where nothing moves.
 
     Raises:
         SettingsError: a setting is out of range.
@@ -51,7 +54,7 @@ def lift_things(
     """
     segments, n = segments_of([v.vectors for v in views]), len(gaussians)
     with kernels_only():
-        sums = sum_views(gaussians, views, settings)
+        sums = sum_views(gaussians, views, settings, deformation)
     lifted = lift_codes(sums, segments, codec, n, settings, len(views[0].ids))
     return lifted, find_instances(sums, segments, n, things)
 

@@ -20,6 +20,7 @@ from torch.nn.functional import interpolate
 
 from langfield.capture.types import Camera
 from langfield.errors import FormatError, SettingsError
+from langfield.field.deform import Deformation, deform
 from langfield.raster.types import Gaussians, RasterOptions
 
 ADAM = ("step", "exp_avg", "exp_avg_sq")
@@ -79,10 +80,13 @@ def latent_targets(
 class LanguageFit:
     """Codes [L, N, d] under optimisation; the caller chooses the view of each step."""
 
-    def __init__(self, gaussians: Gaussians, n_levels: int, width: int, settings: LanguageSettings) -> None:
+    def __init__(
+        self, gaussians: Gaussians, n_levels: int, width: int, settings: LanguageSettings,
+        deformation: Deformation | None = None,
+    ) -> None:  # fmt: skip
         if settings.steps < 1 or settings.lr <= 0 or settings.gather_steps < 0:
             raise SettingsError("language stage needs steps >= 1, lr > 0 and gather_steps >= 0", settings)
-        self.gaussians = gaussians.detach()
+        self.gaussians, self.deformation = gaussians.detach(), deformation
         self.settings = settings
         start = gaussians.means.detach().new_zeros(n_levels, len(gaussians), width)
         self._codes = start.requires_grad_()
@@ -128,7 +132,9 @@ class LanguageFit:
         from langfield.raster import rasterize
 
         flat = channels.movedim(0, 1).flatten(1)  # N L*d
-        view = rasterize(self.gaussians, camera, channels=flat, options=RasterOptions(colour=False))
+        with torch.no_grad():
+            then = deform(self.gaussians, self.deformation, camera.time_s)
+        view = rasterize(then, camera, channels=flat, options=RasterOptions(colour=False))
         return cast(Tensor, view.channels).unflatten(-1, (channels.shape[0], channels.shape[2]))
 
     def _learning_rate(self, step: int) -> float:

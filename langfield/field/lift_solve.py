@@ -17,6 +17,7 @@ from langfield.capture.types import Camera
 from langfield.codec import Codebook
 from langfield.codec.types import Codec
 from langfield.errors import FormatError, SettingsError
+from langfield.field.deform import Deformation, deform
 from langfield.field.lift import COLUMN_BITS, GAUSSIAN_BITS, MAX_GAUSSIANS, SEGMENT_BITS, Sums, look, merge
 from langfield.progress import track
 from langfield.raster import Gate, Gaussians
@@ -143,11 +144,17 @@ def lift(gaussians: Gaussians, views: Sequence[LiftView], codec: Codec, settings
     return lift_codes(sums, segments, codec, len(gaussians), settings, len(views[0].ids))
 
 
-def sum_views(gaussians: Gaussians, views: Iterable[LiftView], settings: LiftSettings) -> Sums:
-    """Give what all views say together, numbered in their order."""
+@torch.no_grad()
+def sum_views(
+    gaussians: Gaussians, views: Iterable[LiftView], settings: LiftSettings, deformation: Deformation | None = None
+) -> Sums:
+    """Give what all views say together, numbered in their order; each sees the Gaussians as they are at its time."""
     gate = Gate(settings.coverage, settings.floor)
-    numbered = enumerate(track(list(views), "lift"))
-    return merge([look(gaussians, v.camera, v.ids, number, gate) for number, v in numbered])
+    sums = []
+    for number, view in enumerate(track(list(views), "lift")):
+        then = deform(gaussians, deformation, view.camera.time_s)
+        sums.append(look(then, view.camera, view.ids, number, gate))
+    return merge(sums)
 
 
 @torch.no_grad()

@@ -7,11 +7,17 @@ from typing import Protocol
 
 from torch import Tensor
 
+from langfield.field.deform import Deformation
 from langfield.raster.types import Gaussians
 
 
 class Motion(Protocol):
     """What Gaussians do in time while they are fitted."""
+
+    @property
+    def deformation(self) -> Deformation | None:
+        """How they differ from the canonical ones as it is now, None where nothing moves."""
+        ...
 
     def at(self, gaussians: Gaussians, time_s: float | None, step: int) -> tuple[Gaussians, Tensor]:
         """Give the Gaussians of a time, row by row, and what is added to the loss."""
@@ -32,6 +38,8 @@ class Motion(Protocol):
 
 class Still:
     """Nothing moves."""
+
+    deformation = None
 
     def at(self, gaussians: Gaussians, time_s: float | None, step: int) -> tuple[Gaussians, Tensor]:  # noqa: ARG002
         """Give the Gaussians as they are."""

@@ -124,6 +124,14 @@ def random_points(cameras: Sequence[Camera], count: int, extent: float, seed: in
     return Points(xyz, torch.full((len(xyz), 3), 128, dtype=torch.uint8))
 
 
+def start_points(points: Points, cameras: Sequence[Camera], settings: PhotometricSettings) -> Points:
+    """Give the points a fit starts from: random ones where there are none."""
+    if len(points.xyz):
+        return points
+    count = min(10_000, settings.max_gaussians)
+    return random_points(cameras, count, scene_extent(cameras, points.xyz), settings.seed)
+
+
 class PhotometricFit:
     """Gaussians on their way to look like the photos; one `step` per photo, any order, any sizes."""
 
@@ -151,9 +159,8 @@ class PhotometricFit:
         self.settings, self.device, self.motion = settings, device, motion
         self.extent = scene_extent(cameras, points.xyz)
         if len(points.xyz) == 0:
-            count = min(10_000, settings.max_gaussians)
-            say(f"There are no start points: starting from {count} random ones in the cameras' view.")
-            points = random_points(cameras, count, self.extent, settings.seed)
+            points = start_points(points, cameras, settings)
+            say(f"There are no start points: starting from {len(points.xyz)} random ones in the cameras' view.")
         start = start_gaussians(points, self.extent, settings)
         self._params = torch.nn.ParameterDict({name: torch.nn.Parameter(t.to(device)) for name, t in start.items()})
         rates = _rates(settings, self.extent)

@@ -6,6 +6,7 @@ from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, Mac
 from nerfstudio.plugins.types import MethodSpecification
 
 from langfield.codec.autoencoder import LANGSPLAT_SIZES, AutoencoderSettings
+from langfield.field.dynamic_fit import MotionSettings
 from langfield.field.language import LanguageSettings
 from langfield.plugin.datamanager import LangsplatDataManagerConfig
 from langfield.plugin.model import LangsplatModelConfig
@@ -39,6 +40,11 @@ langsplat = method(
     "langsplat",
     RunSettings(),
     "Language field: Gaussians that carry compressed CLIP features and answer text queries, on CPU or GPU.",
+)
+langsplat_4d = method(
+    "langsplat-4d",
+    RunSettings(motion=MotionSettings()),
+    "Language field of a scene that moves: pictures with times, from one camera or many.",
 )
 langsplat_paper = method(
     "langsplat-paper",

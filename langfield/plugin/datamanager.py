@@ -77,10 +77,12 @@ def nerfstudio_cameras(cameras: Sequence[Camera]) -> Cameras:
     """Give our cameras (OpenCV axes) as nerfstudio's (OpenGL axes), float32."""
     poses = torch.stack([(c.T_world_camera.double() @ OPENCV_TO_OPENGL)[:3] for c in cameras])
     K = torch.stack([c.K for c in cameras]).float()
+    times = [c.time_s for c in cameras if c.time_s is not None]
     return Cameras(
         camera_to_worlds=poses.float(), fx=K[:, 0, 0:1], fy=K[:, 1, 1:2], cx=K[:, 0, 2:3], cy=K[:, 1, 2:3],
         width=torch.tensor([[c.width] for c in cameras]), height=torch.tensor([[c.height] for c in cameras]),
         camera_type=CameraType.PERSPECTIVE,
+        times=torch.tensor(times)[:, None] if times and len(times) == len(cameras) else None,
     )  # fmt: skip
 
 
@@ -93,7 +95,8 @@ def our_camera(cameras: Cameras) -> Camera:
     K = cameras.get_intrinsics_matrices().reshape(3, 3).double().cpu()
     pose = torch.eye(4, dtype=torch.float64)
     pose[:3] = cameras.camera_to_worlds.reshape(3, 4).double().cpu()
-    return Camera(K, int(cameras.width.item()), int(cameras.height.item()), pose @ OPENCV_TO_OPENGL)
+    time_s = None if cameras.times is None else float(cameras.times.item())
+    return Camera(K, int(cameras.width.item()), int(cameras.height.item()), pose @ OPENCV_TO_OPENGL, time_s=time_s)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from langfield.artefacts import read_json
 from langfield.errors import FormatError, LangfieldError
-from langfield.plugin.config import langsplat
+from langfield.plugin.config import langsplat, langsplat_4d
 from langfield.plugin.trainer import LangsplatTrainerConfig
 from langfield.run import MANIFEST
 from langfield.settings import RunSettings
@@ -43,8 +43,8 @@ def train_run(data: Path, out: Path, settings: RunSettings) -> Path:
 
 
 def run_config(data: Path, out: Path, settings: RunSettings) -> LangsplatTrainerConfig:
-    """Give the config that `ns-train langsplat --data DATA --output-dir OUT` makes."""
-    config = copy.deepcopy(langsplat.config)
+    """Give the config that `ns-train langsplat --data DATA --output-dir OUT` makes, or langsplat-4d."""
+    config = copy.deepcopy((langsplat if settings.motion is None else langsplat_4d).config)
     config.data = config.pipeline.datamanager.data = data.resolve()  # pyright: ignore
     config.output_dir = out
     config.pipeline.settings = settings  # pyright: ignore

@@ -10,6 +10,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 
+from langfield.field.deform import Deformation, deform, load_deformation
 from langfield.field.photometric import psnr
 from langfield.fit import FieldFit
 from langfield.plugin.datamanager import our_camera
@@ -47,6 +48,14 @@ class LangsplatModel(Model):
         return self.fit.gaussians if self.fit else Gaussians(**self._loaded["gaussians"])
 
     @property
+    def deformation(self) -> Deformation | None:
+        """How the Gaussians differ at each time as it is now, None where nothing moves."""
+        if self.fit:
+            return self.fit.deformation
+        saved = self._loaded.get("deformation")
+        return load_deformation(saved, self.gaussians.sh.shape[1]) if saved else None
+
+    @property
     def codes(self) -> Tensor | None:
         """Codes [L, N, d] as they are now, None before the language stage."""
         return self.fit.codes if self.fit else self._loaded["codes"].get("codes")
@@ -59,6 +68,7 @@ class LangsplatModel(Model):
         return {
             "gaussians": vars(self.gaussians),
             "codes": {} if codes is None else {"codes": codes},
+            "deformation": self.deformation.tensors() if self.deformation else {},
             "fit": self.fit.state(),
         }
 
@@ -83,7 +93,8 @@ class LangsplatModel(Model):
         if codes is not None:  # codes of words are no colours; of wide ones the first three numbers are
             codes = codes[..., :3].to(self.gaussians.means) if codes.is_floating_point() else None
         flat = None if codes is None else codes.permute(1, 0, 2).flatten(1)
-        view = rasterize(self.gaussians, our_camera(camera), flat)
+        ours = our_camera(camera)
+        view = rasterize(deform(self.gaussians, self.deformation, ours.time_s), ours, flat)
         if view.colour is None:
             raise RuntimeError("the rasterizer gave no colour")
         alpha = view.alpha[..., None]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import tyro
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 
 from langfield.cache import open_cache
@@ -29,7 +30,7 @@ class LangsplatPipelineConfig(VanillaPipelineConfig):
     """Settings of the run, and nerfstudio's own parts."""
 
     _target: type = field(default_factory=lambda: LangsplatPipeline)
-    settings: RunSettings = field(default_factory=RunSettings)
+    settings: tyro.conf.AvoidSubcommands[RunSettings] = field(default_factory=RunSettings)
     """From a capture to a field."""
 
 
@@ -120,15 +121,15 @@ class LangsplatPipeline(VanillaPipeline):
 
     def finish(self, folder: Path) -> dict[str, Any]:
         """Write the field and all a query needs into the run; gives what the manifest says about it."""
-        parser = self._parser
+        parser, fit = self._parser, self.fit
         quality = {
-            "psnr_training_db": mean_psnr(self.fit.gaussians, parser.training_views),
-            "psnr_held_out_db": mean_psnr(self.fit.gaussians, parser.held_out_views),
-            "gaussians": len(self.fit.gaussians),
+            "psnr_training_db": mean_psnr(fit.gaussians, parser.training_views, fit.deformation),
+            "psnr_held_out_db": mean_psnr(fit.gaussians, parser.held_out_views, fit.deformation),
+            "gaussians": len(fit.gaussians),
         }
         features = {f.name: found for f, found in zip(parser.training, self.features, strict=True)}
         provenance = provenance_of(parser.capture, features, self.config.settings) | {"quality": quality}
-        write_results(folder, self.fit.field(self.codec, provenance), parser.capture, features)
+        write_results(folder, fit.field(self.codec, provenance), parser.capture, features)
         return {
             "quality": quality,
             "codec": self.codec.about() if self.codec else None,

@@ -28,9 +28,9 @@ SETTINGS = RunSettings(
 
 def tiny_config(data: Path, out: Path, **changes: Any) -> Any:
     """Give the method's config for the tiny scene; `changes` replace settings of the run."""
-    from langfield.plugin.config import langsplat
+    from langfield.plugin.config import langsplat, langsplat_4d
 
-    config = copy.deepcopy(langsplat.config)
+    config = copy.deepcopy((langsplat_4d if changes.get("motion") else langsplat).config)
     config.data = config.pipeline.datamanager.data = data
     config.output_dir = out / "outputs"
     config.steps_per_save = 10

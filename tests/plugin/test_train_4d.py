@@ -1,0 +1,125 @@
+"""`ns-train langsplat-4d` on a tiny scene that moves: stopped and gone on with, saved, drawn at its times."""
+
+import json
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from langfield.artefacts import read_json, read_tensors
+from langfield.field.at_time import at_time, span_s
+from langfield.field.dynamic_fit import MotionSettings
+from langfield.field.hexplane import PlaneSettings
+from langfield.field.language import LanguageSettings
+from langfield.field.photometric import PhotometricSettings, psnr
+from langfield.plugin.pipeline import LangsplatPipeline
+from langfield.raster import rasterize
+from langfield.run import open_run
+from tests.moving import FIRST_S, LAST_S, camera_at, picture, points, times
+from tests.plugin.driving import tiny_config, train
+from tests.tiny import OPENCV_TO_OPENGL
+
+SETTINGS = {
+    "motion": MotionSettings(planes=PlaneSettings(grid=(8, 8, 8), times=12, width=8), hidden=32),
+    "photometric": PhotometricSettings(steps=300, max_gaussians=400, sh_degree=0, densify_every=20, half_size_until=0),
+    "language": LanguageSettings(mode="lift"),
+    "compress": "pca",
+    "pca_width": 3,
+}
+
+
+def write_moving_scene(folder: Path, count: int = 20) -> Path:
+    """Write pictures and transforms.json with times, and give the folder."""
+    (folder / "images").mkdir(parents=True)
+    frames = []
+    for i, t in enumerate(times(count)):
+        pixels = (picture(t) * 255).round().to(torch.uint8).numpy()
+        Image.fromarray(pixels).save(folder / f"images/{i:02d}.png")
+        pose = (camera_at(t).T_world_camera.numpy() @ OPENCV_TO_OPENGL).tolist()
+        frames.append({"file_path": f"images/{i:02d}.png", "time": t, "transform_matrix": pose})
+    K = camera_at(0).K
+    lens = {"fl_x": float(K[0, 0]), "fl_y": float(K[1, 1]), "cx": float(K[0, 2]), "cy": float(K[1, 2])}
+    meta = {"w": 64, "h": 48, **lens, "ply_file_path": "points.ply", "frames": frames}
+    (folder / "transforms.json").write_text(json.dumps(meta))
+    start = points()
+    both = zip(start.xyz.tolist(), start.rgb.tolist(), strict=True)
+    rows = [" ".join([*(f"{v:.4f}" for v in p), *map(str, c)]) for p, c in both]
+    header = ["ply", "format ascii 1.0", f"element vertex {len(rows)}"]
+    header += [f"property float {axis}" for axis in "xyz"] + [f"property uchar {c}" for c in ("red", "green", "blue")]
+    (folder / "points.ply").write_text("\n".join([*header, "end_header", *rows]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The scene's folder and a finished run."""
+    folder = tmp_path_factory.mktemp("moving")
+    scene = write_moving_scene(folder / "scene")
+    return scene, train(tiny_config(scene, folder, **SETTINGS))
+
+
+def test_the_entry_point_is_there():
+    assert "langsplat-4d" in {e.name for e in entry_points(group="nerfstudio.method_configs")}
+
+
+def test_a_run_knows_how_its_scene_moves(trained: tuple[Path, Path]):
+    run = open_run(trained[1])
+    assert run.path.parent.name == "langsplat-4d"
+    assert span_s(run.field) == pytest.approx((FIRST_S, LAST_S))
+    assert set(run.manifest["settings"]["motion"]) >= {"planes", "heads", "static_share"}
+    held = [f for f in run.frames if f.name in run.manifest["held_out_views"]]
+    drawn = [rasterize(at_time(run.field, f.camera.time_s).gaussians, f.camera).colour for f in held]
+    told = [
+        psnr(d.clamp(0, 1), picture(f.camera.time_s or 0)) for d, f in zip(drawn, held, strict=True) if d is not None
+    ]
+    assert run.manifest["quality"]["psnr_held_out_db"] == pytest.approx(np.mean(told), abs=0.05)
+
+
+def test_things_are_found_although_they_move(trained: tuple[Path, Path]):
+    """One thing is the red ball and runs across, another is the blue one and stays."""
+    field = open_run(trained[1]).field
+    things = field.instances
+    assert things is not None
+    first, last = (at_time(field, t).gaussians.means for t in (FIRST_S, LAST_S))
+    moved = [
+        (last[rows] - first[rows])[:, 0].median() for rows in things.rows.long().split(things.first.diff().tolist())
+    ]
+    seen = things.views >= 10
+    assert max(m for m, often in zip(moved, seen, strict=True) if often) > 0.8
+    assert min(m.abs() for m, often in zip(moved, seen, strict=True) if often) < 0.4
+
+
+def test_nerfstudio_draws_the_run_at_each_cameras_time(trained: tuple[Path, Path]):
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    pipeline = eval_setup(trained[1] / "config.yml")[1]
+    metrics = pipeline.get_average_eval_image_metrics()
+    assert metrics is not None
+    told = read_json(trained[1] / "manifest.json")["quality"]["psnr_held_out_db"]
+    assert metrics["psnr"] == pytest.approx(told, abs=0.1)
+
+
+def test_stopped_and_started_again_it_ends_the_same(
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    def stop(self: LangsplatPipeline, step: int) -> dict[str, float]:
+        if step == 277:
+            raise KeyboardInterrupt
+        return undisturbed(self, step)
+
+    undisturbed = LangsplatPipeline.train_step
+    monkeypatch.setattr(LangsplatPipeline, "train_step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config(trained[0], tmp_path, **SETTINGS))
+    monkeypatch.undo()
+    snapshot = next(tmp_path.glob("outputs/scene/langsplat-4d/*/snapshot"))
+    assert open_run(snapshot).field.deformation is not None
+    again = train(tiny_config(trained[0], tmp_path, **SETTINGS))
+    assert "resuming at step 27" in capfd.readouterr().err
+    expected, found = (read_tensors(folder / "field.safetensors")[0] for folder in (trained[1], again))
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
