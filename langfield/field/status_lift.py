@@ -8,7 +8,8 @@ forward-backward pass tells how likely each state is at each time. Prototypes ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int32
@@ -18,7 +19,7 @@ from torch.nn.functional import normalize
 from langfield.errors import FormatError, SettingsError
 from langfield.field.lift import SEGMENT_BITS, Sums
 from langfield.field.status import StatusTracks
-from langfield.field.status_fit import prototypes_of
+from langfield.field.status_fit import StatusSettings, prototypes_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,18 @@ class StatesSettings:
     """Of expectation and maximisation."""
     least_share: float = 0.5
     """A Gaussian belongs to a thing that has at least this share of its weight in all views."""
+
+
+@dataclass(frozen=True)
+class StatusChoice:
+    """Which states a field gets, and how."""
+
+    kind: Literal["tracks", "net", "both"] = "tracks"
+    """tracks: of things, in closed form; net: of Gaussians, the status deformable network of 4D LangSplat."""
+    lift: StatesSettings = field(default_factory=StatesSettings)
+    """The closed form."""
+    net: StatusSettings = field(default_factory=StatusSettings)
+    """The network."""
 
 
 def owners(sums: Sums, n: int, things: int, least_share: float = 0.5) -> Int32[Tensor, " N"]:
