@@ -98,12 +98,13 @@ class Codebook:
         seen = (steps > 0).any(dim=1, keepdim=True)
         index = torch.cat([index, mean_row], dim=1)
         weight = torch.cat([steps * self.unit, seen.float()], dim=1)
-        products = self._gram[index[:, :, None], index[:, None, :]]
+        products = self.gram[index[:, :, None], index[:, None, :]]
         squares = torch.einsum("bs,bst,bt->b", weight, products, weight)
         return Terms(index, weight / squares.clamp_min(1e-12).sqrt()[:, None])
 
     @cached_property
-    def _gram(self) -> Float[Tensor, "A+1 A+1"]:
+    def gram(self) -> Float[Tensor, "A+1 A+1"]:
+        """Products of the rows of `basis` with each other."""
         return self.basis @ self.basis.T if self._known_gram is None else self._known_gram
 
     def table(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "A+1 Q"]:
@@ -133,7 +134,7 @@ class Codebook:
 
     def _compress(self, sums: Float[Tensor, "N A+1"]) -> Int[Tensor, "N K"]:
         mass = sums[:, -1:]  # every code holds the mean once
-        found = pursue_sums(sums[:, :-1] / mass.clamp_min(1e-12), self._gram[:-1, :-1], self.width)
+        found = pursue_sums(sums[:, :-1] / mass.clamp_min(1e-12), self.gram[:-1, :-1], self.width)
         return self._words(found, mass[:, 0] > 0)
 
     def _words(self, found: Pursuit, seen: Bool[Tensor, " M"]) -> Int[Tensor, "M K"]:

@@ -23,7 +23,7 @@ from langfield.raster.threads import kernels_only
 from langfield.suite import text_encoder
 from langfield.suite.types import TextEncoder
 
-ONLINE_ASK = AskSettings(max_views=4, search_side_px=160, answer_side_px=320)
+ONLINE_ASK = AskSettings(max_views=4, search_side_px=160, answer_side_px=320, enough=0.5)
 """Less is looked at than in a finished map, so that an answer keeps up with the camera."""
 
 

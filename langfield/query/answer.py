@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from langfield.capture.types import Camera
-from langfield.errors import QueryError
 from langfield.field.types import Field
 from langfield.query.calibrate import Calibrator, Verdict
 from langfield.query.gaussians import Selection, gaussian_relevancy, select_gaussians
@@ -31,6 +30,7 @@ from langfield.query.image import (
 )
 from langfield.query.relevancy import Phrases, encode_phrases
 from langfield.query.things import box_of_mask, see, selection_of, thing_scores
+from langfield.query.views import Search, fit_side, most_of, spread_views
 from langfield.query.vocabulary import encode_vocabulary
 from langfield.raster.types import View
 from langfield.segment.types import LEVELS
@@ -42,11 +42,15 @@ class AskSettings:
     """How a field is searched."""
 
     max_views: int = 16
-    """Views looked at, evenly spaced over those given."""
+    """Views drawn at most in search of a thing: of all views those in which it would be largest were nothing before it
+    (`langfield.query.views`). A field without instances is searched in views evenly spaced over all."""
     search_side_px: int = 320
     """Longer side at which views are searched, pixels."""
     answer_side_px: int = 1080
     """Longer side, at most, at which the best view is drawn again for the answer, pixels."""
+    enough: float = 1.0
+    """The search for a thing ends at a view that shows at least this share of what any other promises; 1 for the
+    best."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +160,7 @@ def answer(
         QueryError: there is no view, or the field has no language part.
     """
     phrases = phrases.row(0)
-    scores = gaussian_relevancy(field, phrases)[0]
-    place = _by_thing(field, views, phrases, scores, settings) or _by_map(field, views, phrases, scores, settings)
+    place = _by_thing(field, views, phrases, settings) or _by_map(field, views, phrases, settings)
     peak, judged = place.peak, calibrator.judge(phrases)[0]
     return Answer(
         text=phrases.texts[0],
@@ -195,21 +198,19 @@ class _Place:
     instance: int | None
 
 
-def _by_thing(
-    field: Field, views: Mapping[str, Camera], phrases: Phrases, scores: Float[Tensor, "L N"], settings: AskSettings
-) -> _Place | None:
+def _by_thing(field: Field, views: Mapping[str, Camera], phrases: Phrases, settings: AskSettings) -> _Place | None:
     """Answer with the thing that all views together find best, in the view that shows most of it; None without one."""
     if field.instances is None or len(field.instances) == 0:
         return None
     fits = thing_scores(field, phrases)[0]
     instance = int(fits.argmax())
     selection = selection_of(field, instance)
-    name = _most_of(field, views, selection, settings)
-    camera = _fit_side(views[name], settings.answer_side_px)
+    name = most_of(field, views, selection, Search(settings.max_views, settings.search_side_px, settings.enough))
+    camera = fit_side(views[name], settings.answer_side_px)
     sight = see(field, [selection], camera)[0]
     if sight.peak_px is None:
         return None
-    level = int(scores[:, torch.from_numpy(selection.rows)].mean(dim=1).argmax())
+    level = int(gaussian_relevancy(field, phrases, selection.rows)[0].mean(dim=1).argmax())
     maps, drawn = relevancy_view(field, camera, phrases, level, colour=True)
     peak = Peak(level, *sight.peak_px, float(fits[instance]))
     raw = maps[0, 0].cpu().numpy()
@@ -217,12 +218,11 @@ def _by_thing(
     return _Place(name, camera, drawn, raw, sight.mask, peak, position, selection, instance)
 
 
-def _by_map(
-    field: Field, views: Mapping[str, Camera], phrases: Phrases, scores: Float[Tensor, "L N"], settings: AskSettings
-) -> _Place:
+def _by_map(field: Field, views: Mapping[str, Camera], phrases: Phrases, settings: AskSettings) -> _Place:
     """Answer with the view whose relevancy map peaks highest, cut by LangSplat's rule."""
+    scores = gaussian_relevancy(field, phrases)[0]
     name, level = _best_view(field, views, scores, settings)
-    camera = _fit_side(views[name], settings.answer_side_px)
+    camera = fit_side(views[name], settings.answer_side_px)
     maps, drawn = relevancy_view(field, camera, phrases, level, colour=True)
     raw = maps[0, 0].cpu().numpy()
     filtered = mean_filter(raw)
@@ -235,49 +235,20 @@ def _by_map(
     return _Place(name, camera, drawn, raw, mask, peak, position, selection, None)
 
 
-def _picked(views: Mapping[str, Camera], settings: AskSettings) -> list[str]:
-    """Choose the views that are looked at.
-
-    Raises:
-        QueryError: there is none.
-    """
-    names = list(views)
-    if not names:
-        raise QueryError("there is no view to look from", remedy="give the cameras of the capture")
-    rows = np.unique(np.linspace(0, len(names) - 1, min(settings.max_views, len(names))).round().astype(int))
-    return [names[i] for i in rows]
-
-
-def _most_of(field: Field, views: Mapping[str, Camera], selection: Selection, settings: AskSettings) -> str:
-    """Give the view in which a selection fills most of the picture; the first of equals."""
-    best, most = "", -1.0
-    for name in _picked(views, settings):
-        share = float(see(field, [selection], _fit_side(views[name], settings.search_side_px))[0].mask.mean())
-        if share > most:
-            best, most = name, share
-    return best
-
-
 def _best_view(
     field: Field, views: Mapping[str, Camera], scores: Float[Tensor, "L N"], settings: AskSettings
 ) -> tuple[str, int]:
     """Give the view whose filtered relevancy peaks highest, and the level it does so at; the first of equals."""
-    picked = _picked(views, settings)
+    picked = spread_views(views, settings.max_views)
     best, best_score = (picked[0], 0), -1.0
     for name in picked:
         full = views[name]
-        camera = _fit_side(full, settings.search_side_px)
-        window = max(1, round(FILTER_PX * camera.width / _fit_side(full, settings.answer_side_px).width))
+        camera = fit_side(full, settings.search_side_px)
+        window = max(1, round(FILTER_PX * camera.width / fit_side(full, settings.answer_side_px).width))
         peak = find_peak(mean_filter(blend_scores(field, camera, scores).cpu().numpy(), window))
         if peak.score > best_score + TIE:
             best, best_score = (name, peak.level), peak.score
     return best
-
-
-def _fit_side(camera: Camera, side_px: int) -> Camera:
-    """Make a camera's picture no longer than `side_px`; never larger than it was."""
-    scale = min(1.0, side_px / max(camera.width, camera.height))
-    return camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
 
 
 def _part_at(mask: Bool[np.ndarray, "H W"], peak: Peak) -> Bool[np.ndarray, "H W"]:

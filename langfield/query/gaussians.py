@@ -44,11 +44,24 @@ class Selection:
         return {"gaussians": len(self.rows)} | {k: None if v is None else v.tolist() for k, v in place.items()}
 
 
-def gaussian_relevancy(field: Field, phrases: Phrases) -> Float[Tensor, "Q L N"]:
-    """Give the relevancy of every Gaussian, per phrase and level; 0.5 where no view has shown it."""
+def gaussian_relevancy(
+    field: Field, phrases: Phrases, rows: Int64[np.ndarray, " N"] | None = None
+) -> Float[Tensor, "Q L N"]:
+    """Give the relevancy of every Gaussian, per phrase and level; 0.5 where no view has shown it.
+
+    Args:
+        field: one with a language part.
+        phrases: the question.
+        rows: only of these, in this order; None for all.
+
+    Raises:
+        QueryError: the field has no language part.
+    """
     codes, codec = language_of(field)
+    chosen = None if rows is None else torch.from_numpy(rows)
     if codec.linear:
-        return Similarity(field).relevancy(phrases)
+        return Similarity(field, rows=chosen).relevancy(phrases)
+    codes = codes if chosen is None else codes[:, chosen.to(codes.device)]
     return relevancy_of_latents(unit_codes(codes.float()), codec, phrases)
 
 

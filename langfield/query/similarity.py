@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from jaxtyping import Bool, Float, Int16
+from jaxtyping import Bool, Float, Int16, Int64
 from torch import Tensor
 
 from langfield.capture.types import Camera
@@ -43,13 +43,16 @@ class Similarity:
 
     Args:
         field: one with codes of a linear codec.
+        level: only this one; None for all.
+        rows: only these Gaussians, in this order; None for all.
     """
 
-    def __init__(self, field: Field) -> None:
+    def __init__(self, field: Field, level: int | None = None, rows: Int64[Tensor, " S"] | None = None) -> None:
         if field.codes is None or field.codec is None or not field.codec.linear:
             raise ValueError("the field has no codes that can be asked without decoding")
-        self._codec, self._codes = field.codec, field.codes
-        self._words = _Words(field.codec, field.codes) if isinstance(field.codec, Codebook) else None
+        codes = field.codes if level is None else field.codes[level : level + 1]
+        self._codec, self._codes = field.codec, codes if rows is None else codes[:, rows.to(codes.device)]
+        self._words = _Words(field.codec, self._codes) if isinstance(field.codec, Codebook) else None
         self._canonicals: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -100,7 +103,7 @@ class _Words:
         step = torch.full((len(codec.basis), 1), codec.unit)
         step[-1] = 1  # the mean is in every code once
         self._basis, self._codes = codec.basis * step, codes
-        gram = self._basis @ self._basis.T
+        gram = codec.gram * step * step.T
         self.scale = torch.stack([word_scales(level, gram) for level in codes])
 
     def fill(self, queries: Float[Tensor, "P D"], out: Float[Tensor, "L N P"]) -> Float[Tensor, "L N P"]:
@@ -195,13 +198,11 @@ def similar_view(
         level: only this one; None for all.
         colour: draw the picture too.
     """
-    similarity, levels = Similarity(field), 0 if field.codes is None else len(field.codes)
+    similarity = Similarity(field, level)
     channels = torch.cat([similarity.channels(phrases.positives), similarity.general(phrases)], dim=1)
-    if level is not None:
-        channels, levels = channels[:, level::levels], 1
     flat = channels.to(field.gaussians.means).contiguous()
     picture, view = draw_language(field, camera, flat, colour)
-    drawn = picture.movedim(-1, 0).contiguous().unflatten(0, (-1, levels))
+    drawn = picture.movedim(-1, 0).contiguous().unflatten(0, (-1, similarity.levels))
     many = len(phrases.positives)
     return phrases.join(expected_relevancy(drawn[:many], *against(drawn[many:]))), view
 

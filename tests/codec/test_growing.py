@@ -53,7 +53,7 @@ def test_its_products_are_those_of_its_atoms():
         torch.testing.assert_close(book.gram, book.basis @ book.basis.T)
         terms, codec = book.terms_of(book.take_in(vectors(5, seed)).codes), book.codec()
         torch.testing.assert_close(terms.blend(book.basis).norm(dim=1), torch.ones(5))
-        torch.testing.assert_close(codec._gram, codec.basis @ codec.basis.T)
+        torch.testing.assert_close(codec.gram, codec.basis @ codec.basis.T)
 
 
 def test_a_full_table_gives_up_rare_atoms_and_says_whose_codes_change():

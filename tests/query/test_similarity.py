@@ -1,5 +1,6 @@
 """Codes asked without decoding: the same numbers as with vectors in hand; the still view is the moving one."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -42,6 +43,8 @@ def test_every_gaussian_scores_as_its_decoded_vector(field: Field):
     fast = gaussian_relevancy(field, phrases)
     torch.testing.assert_close(fast, slow, rtol=0, atol=1e-5)
     assert (fast[:, :, 5] == 0.5).all()
+    rows = np.array([7, 5, 90])
+    torch.testing.assert_close(gaussian_relevancy(field, phrases, rows), fast[:, :, rows], rtol=0, atol=1e-6)
 
 
 def test_pixels_get_the_cosine_expected_along_their_ray(field: Field):
