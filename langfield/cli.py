@@ -17,6 +17,7 @@ COMMANDS = {
     "import": "langfield.commands.import_:import_splats",
     "features": "langfield.commands.features:features",
     "doctor": "langfield.commands.doctor:doctor",
+    "suite": "langfield.commands.suite:COMMANDS",
     "weights": "langfield.commands.weights:COMMANDS",
     "bench": "langfield.commands.bench:COMMANDS",
 }
@@ -32,6 +33,7 @@ HELP = """usage: langfield COMMAND [--help] ...
   import    splats trained elsewhere and their capture to a field
   features  what a run's 2D features are and take; write them as LangSplat's files
   doctor    say what is missing on this machine and how to repair it
+  suite     the CLIP suite: list its systems, show one
   weights   list, get and locate model weights; train the text bridge
   bench     measure speed and quality, as ratios from one run
 

@@ -49,6 +49,7 @@ from langfield.segment.types import Segments
 from langfield.stages import FrameFeatures
 from langfield.suite.captions.recorded import Recorded, write_recorded
 from langfield.suite.captions.store import Captions, ObjectCaptions, read_captions, write_captions
+from langfield.suite.head import Head, read_head, write_head
 from tests.blobs import blob_gaussians, look
 from tests.field.test_at_time import moving_field
 from tests.fuzz import timed
@@ -321,6 +322,12 @@ def captions_folder(root: Path) -> list[Path]:
     return [root / "all"]
 
 
+def head_folder(root: Path) -> list[Path]:
+    head = Head(("a", "b"), torch.randn(4, 6), torch.randn(4), (0, 1, 1, -1), 2.0, True, (("method", "gda"),))
+    write_head(root / "one" / "head.safetensors", head)
+    return [root / "one"]
+
+
 def use_captions(folder: Path) -> None:
     list(read_captions(folder / "captions.json"))
     Recorded(folder / "recorded.jsonl")
@@ -345,6 +352,7 @@ TARGETS: dict[str, Target] = {
     "replica": Target(replica_folders, {".txt": spoil_bytes, **JSON}, use_poses, 100),
     "online": Target(online_folder, {**TENSORS, **JSON}, use_online, 100),
     "captions": Target(captions_folder, {**JSON, ".jsonl": spoil_bytes}, use_captions, 100),
+    "head": Target(head_folder, TENSORS, lambda p: read_head(p / "head.safetensors").relevancy(torch.zeros(6)), 8),
     "sums": Target(sums_folder, TENSORS, lambda p: load_sums(read_tensors(p / "sums.safetensors")[0])),
 }
 

@@ -1,0 +1,3 @@
+"""Heads from words: one module per method."""
+
+METHODS: dict[str, str] = {}

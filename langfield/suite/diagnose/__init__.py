@@ -1,0 +1,3 @@
+"""Reports on what an encoder cannot tell apart in a scene: one module per method."""
+
+METHODS: dict[str, str] = {}

@@ -1,0 +1,3 @@
+"""Changes of an encoder that can be taken back: one module per method."""
+
+METHODS: dict[str, str] = {}

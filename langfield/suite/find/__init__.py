@@ -1,0 +1,3 @@
+"""Maps into a space where like things are near: one module per method."""
+
+METHODS: dict[str, str] = {}
