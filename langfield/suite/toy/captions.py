@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from langfield.suite.toy.claims import Claim, Phrase, named, swap_attributes, swap_roles, true_claim, whole
+from langfield.suite.toy.claims import Claim, Phrase, named, replaced, swap_attributes, swap_roles, true_claim, whole
 from langfield.suite.toy.scenes import Scene, relation
 from langfield.suite.toy.words import (
     ANYTHING,
@@ -50,8 +50,6 @@ class Captions:
 
 def caption(scene: Scene) -> Captions:
     """Say everything of a scene; the same words for the same scene."""
-    from langfield.suite.toy.claims import replaced
-
     rng = np.random.default_rng([scene.seed, 3])
     claim, negative = short_claim(scene), short_claim(scene)
     while negative.holds(scene):

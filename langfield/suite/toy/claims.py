@@ -105,8 +105,12 @@ def replaced(claim: Claim, rng: np.random.Generator) -> Claim:
 def false_claims(claim: Claim, scene: Scene, rng: np.random.Generator, count: int = 2) -> list[Claim]:
     """Give `count` false claims that read like a true one: attributes and roles exchanged first, then replacements."""
     found = [other for other in (swap_attributes(claim), swap_roles(claim)) if other and not other.holds(scene)]
-    while len(found) < count:
+    for _ in range(4 * count if len(found) < count else 0):
         other = replaced(claim, rng)
-        if not other.holds(scene):
+        if len(found) < count and not other.holds(scene):
             found.append(other)
+    absent = [shape for shape in SHAPES if shape not in {thing.shape for thing in scene.things}]
+    while len(found) < count:  # where any other value holds of another thing, only a shape that is not there is false
+        shape = absent[int(rng.integers(len(absent)))]
+        found.append(replace(claim, first=replace(claim.first, shape=shape)))
     return found[:count]

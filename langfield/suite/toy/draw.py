@@ -85,7 +85,7 @@ def _circle(x: Grid, y: Grid, r: float) -> Grid:
 
 
 def _triangle(x: Grid, y: Grid, r: float) -> Grid:
-    return np.maximum(y - 0.75 * r, (abs(x) * 0.87 - (y + r) * 0.5))
+    return np.maximum(y - 0.75 * r, abs(x) * 0.89 - (y + r) * 0.45)
 
 
 def _cross(x: Grid, y: Grid, r: float) -> Grid:

@@ -95,7 +95,8 @@ def _phrase_row(phrase: Phrase) -> list[int]:
 
 
 def _chunk(seeds: Sequence[int]) -> tuple[np.ndarray, ...]:
-    rows = [_row(make_scene(seed), ToyTokenizer()) for seed in seeds]
+    tokenizer = ToyTokenizer()
+    rows = [_row(make_scene(seed), tokenizer) for seed in seeds]
     return tuple(np.stack(column) for column in zip(*rows, strict=True))
 
 

@@ -39,8 +39,8 @@ class ToyTokenizer:
     def __call__(self, texts: str | Sequence[str], context_length: int | None = None) -> Int[Tensor, "B L"]:
         """Give rows of ids, padded with 0; a text that is too long keeps its beginning and the end token."""
         length = context_length or self.context_length
-        found = torch.zeros(1 if isinstance(texts, str) else len(texts), length, dtype=torch.long)
-        for row, text in zip(found, [texts] if isinstance(texts, str) else texts, strict=True):
+        rows = []
+        for text in [texts] if isinstance(texts, str) else texts:
             ids = [self.sot_token_id, *self.encode(text)[: length - 2], self.eot_token_id]
-            row[: len(ids)] = torch.tensor(ids)
-        return found
+            rows.append(ids + [0] * (length - len(ids)))
+        return torch.tensor(rows, dtype=torch.long).reshape(len(rows), length)
