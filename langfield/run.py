@@ -26,11 +26,15 @@ from langfield.field.store import load_field, save_field
 from langfield.field.types import Field
 from langfield.field.world import World
 from langfield.settings import RunSettings
+from langfield.suite.captions.store import Captions, read_captions
+from langfield.suite.sentences import DEFAULT_SENTENCE_ENCODER, SentenceEncoder, sentence_encoder
 from langfield.suite.types import ImageEncoder, TextEncoder
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
 MAX_MANIFEST_BYTES = 2**24
+CAPTIONS = "captions.json"
+"""What was said of things over time, where the scene moves and captions were had."""
 SNAPSHOT = "snapshot"
 """Folder inside a run that still trains: its state at the last checkpoint, for whoever looks at it meanwhile."""
 
@@ -72,6 +76,26 @@ class Run:
         from langfield.suite import image_encoder
 
         return image_encoder(self.manifest["settings"]["image_encoder"])
+
+    def captions(self) -> Captions | None:
+        """Read what was said of the field's things over time; None where nothing was.
+
+        Raises:
+            FormatError: the file is damaged.
+        """
+        file = self.path / CAPTIONS
+        return read_captions(file) if file.is_file() else None
+
+    def sentence_encoder(self) -> SentenceEncoder:
+        """Load the encoder that the captions were embedded with.
+
+        Raises:
+            EnvironmentProblem: its weights are not on this machine.
+        """
+        captions = self.captions()
+        about = captions.provenance.get("encoder") if captions is not None else None
+        name = about.get("name") if isinstance(about, dict) else None
+        return sentence_encoder(name if isinstance(name, str) else DEFAULT_SENTENCE_ENCODER)
 
 
 def find_run(path: Path) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -15,9 +16,11 @@ from torch import Tensor
 from langfield.capture.images import read_picture
 from langfield.capture.types import Camera
 from langfield.errors import QueryError
+from langfield.field.at_time import at_time
 from langfield.field.ply import write_ply
 from langfield.query.answer import Answer, AskSettings, answer
 from langfield.query.calibrate import Calibrator
+from langfield.query.event import Event, EventAsker, Seen, views_of, where
 from langfield.query.gaussians import Selection, gaussian_relevancy
 from langfield.query.image import language_of, relevancy_maps
 from langfield.query.questions import Region, ask_pictures, ask_sights, ask_vectors, find_segment, read_region
@@ -68,6 +71,18 @@ class Scene:
     def calibrator(self) -> Calibrator:
         """What judges whether a thing is here at all, with common names."""
         return Calibrator(self.run.field, encode_vocabulary(self.text_encoder, self._dim))
+
+    @cached_property
+    def events(self) -> EventAsker:
+        """What answers when something is so.
+
+        Raises:
+            QueryError: the run knows no states of things.
+        """
+        captions = self.run.captions()
+        if captions is None or self.run.field.status_tracks is None:
+            raise QueryError("this run knows no states of things", self.run.path, "train langsplat-4d with captions")
+        return EventAsker(self.run.field, captions, self.run.sentence_encoder())
 
     @property
     def _dim(self) -> int:
@@ -148,6 +163,26 @@ class Scene:
     def answer(self, question: Phrases, settings: AskSettings | None = None) -> Answer:
         """Answer the first row of a question made with `question`."""
         return answer(self.run.field, self.views, question, self.calibrator, settings or AskSettings())
+
+    def when(self, sentence: str) -> Event:
+        """Tell what a sentence is about, whether that is ever so, and when.
+
+        Args:
+            sentence: keywords or a natural sentence, such as "when is the box open".
+
+        Raises:
+            QueryError: the run knows no states of things, or the sentence is empty or too long.
+        """
+        return self.events.ask(sentence)
+
+    def where(self, event: Event) -> Iterator[Seen]:
+        """Draw an event's thing in every view taken while it is so, in the order of time."""
+        return where(self.run.field, event.thing, views_of(event, self.views))
+
+    def at(self, time_s: float) -> Scene:
+        """Give the scene as it is at a time, seconds; one that stands still is given back."""
+        field = at_time(self.run.field, time_s)
+        return self if field is self.run.field else Scene(replace(self.run, field=field), self._spec)
 
     def select(self, text: Text) -> Selection:
         """Give the Gaussians of a thing: `rows` [S] into the scene's, `box` [2, 3] and `centroid` in world units."""

@@ -9,6 +9,7 @@ import tyro
 
 from langfield.artefacts import write_json
 from langfield.commands.output import print_json, print_text
+from langfield.commands.query_when import WhenOptions, query_when
 from langfield.errors import SettingsError
 from langfield.query.answer import Answer
 
@@ -29,6 +30,8 @@ def query(
     image: Path | None = None,
     region: str | None = None,
     names: Annotated[bool, tyro.conf.arg(name="list")] = False,
+    when: bool = False,
+    time: float | None = None,
     text_encoder: str | None = None,
     json: bool = False,
 ) -> None:
@@ -45,12 +48,18 @@ def query(
         image: ask for what this picture shows.
         region: ask for what looks like a place in a view, VIEW:x,y or VIEW:x0,y0,x1,y1 in pixels.
         names: list the things of the scene by name; with texts, choose among these names.
+        when: the texts are about what happens, such as "the box is open": tell what, when and where, with the masks of
+            those times; or that it never is.
+        time: ask the scene as it is at this time, seconds.
         text_encoder: use another text encoder than the run's; it must share the image encoder's space.
         json: print the answer as JSON.
     """
     from langfield.scene import load
 
     scene = load(run, text_encoder)
+    if when:
+        return _when(scene, text, WhenOptions(out, picture, json))
+    scene = scene if time is None else scene.at(time)
     if names:
         return _list(scene, text, out, json)
     asked = _question(scene, text, image, region, negatives)
@@ -68,6 +77,12 @@ def query(
     for answer in answers:
         _print(answer)
     return None
+
+
+def _when(scene: Scene, text: tuple[str, ...], options: WhenOptions) -> None:
+    if not text:
+        raise SettingsError("--when takes texts", remedy='write for example "when is the box open" --when')
+    query_when(scene, text, options)
 
 
 def _question(

@@ -11,7 +11,7 @@ from torch import Tensor
 from langfield.errors import QueryError
 from langfield.field.deform import deform
 from langfield.field.status import Status, status_at
-from langfield.field.types import Field
+from langfield.field.types import Field, LanguageShape
 
 TIMELESS = {"deformation": None, "caption_codec": None, "status_tracks": None, "status_net": None}
 
@@ -26,7 +26,16 @@ def at_time(field: Field, time_s: float | None) -> Field:
     """
     if field.deformation is None and status_of(field) is None:
         return field
-    return replace(field, gaussians=deform(field.gaussians, field.deformation, time_s), **TIMELESS)
+    moved = deform(field.gaussians, field.deformation, time_s)
+    return replace(field, gaussians=moved, language=_language(field, time_s), **TIMELESS)
+
+
+def _language(field: Field, time_s: float | None) -> LanguageShape | None:
+    """Give language's own shape at a time: turned, scaled and faded as the Gaussians are."""
+    if field.language is None:
+        return None
+    own = deform(field.language_gaussians, field.deformation, time_s)
+    return LanguageShape(own.quats, own.log_scales, own.logit_opacities)
 
 
 @torch.no_grad()

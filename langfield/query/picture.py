@@ -60,7 +60,7 @@ def draw_overlay(view: Picture, overlay: Overlay) -> Picture:
     blend = grey * (1 - share) + colour_map(heat, overlay.low, overlay.high) * share
     canvas = np.ascontiguousarray(np.round(blend), dtype=np.uint8)
     if overlay.mask is not None:
-        _outline(canvas, overlay.mask)
+        outline(canvas, overlay.mask)
     for x0, y0, x1, y1 in overlay.boxes_px:
         corner, other = (round(x0 * rise), round(y0 * rise)), (round(x1 * rise), round(y1 * rise))
         cv2.rectangle(canvas, corner, other, BLACK, 3)
@@ -69,10 +69,11 @@ def draw_overlay(view: Picture, overlay: Overlay) -> Picture:
         at = round((overlay.peak_px[0] + 0.5) * rise), round((overlay.peak_px[1] + 0.5) * rise)
         cv2.drawMarker(canvas, at, BLACK, cv2.MARKER_CROSS, 22, 5)
         cv2.drawMarker(canvas, at, PEAK, cv2.MARKER_CROSS, 20, 2)
-    return np.concatenate([_title(overlay.title, width), canvas, _legend(overlay, width)])
+    return np.concatenate([title_strip(overlay.title, width), canvas, _legend(overlay, width)])
 
 
-def _outline(canvas: Picture, mask: Bool[np.ndarray, "H W"]) -> None:
+def outline(canvas: Picture, mask: Bool[np.ndarray, "H W"]) -> None:
+    """Draw a mask's edges into a picture, which may be larger, in white on black."""
     size = canvas.shape[1], canvas.shape[0]
     large = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     edges, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
@@ -80,7 +81,8 @@ def _outline(canvas: Picture, mask: Bool[np.ndarray, "H W"]) -> None:
     cv2.drawContours(canvas, edges, -1, WHITE, 2)
 
 
-def _title(text: str, width: int) -> Picture:
+def title_strip(text: str, width: int) -> Picture:
+    """Draw a title of at most three lines, white on black."""
     font = ImageFont.load_default(size=18)
     lines = _wrap(text, font, width - 16)
     strip = Image.new("RGB", (width, 10 + 24 * len(lines)), BLACK)

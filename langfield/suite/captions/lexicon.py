@@ -28,12 +28,25 @@ Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
+class Phrase:
+    """A way to speak of a state, as the lexicon's file writes it."""
+
+    text: str
+    pair: int
+    """Number of its pair of opposite groups."""
+    side: int
+    """+1 or -1."""
+
+
+@dataclass(frozen=True)
 class Lexicon:
     """Groups of names, and pairs of opposite groups of phrases."""
 
     names: tuple[frozenset[str], ...]
     states: Mapping[Words, tuple[tuple[int, int], ...]]
     """Phrase to (number of a pair, +1 or -1) for every pair it stands in."""
+    phrases: tuple[Phrase, ...] = ()
+    """The same phrases as they are written, in the file's order."""
 
     def same_name(self, word: str) -> frozenset[str]:
         """Give a name and all that it may also be called."""
@@ -97,6 +110,7 @@ def parse_lexicon(text: str, where: object = None) -> Lexicon:
         FormatError: a line stands in no section, a name has several words, or a pair has not two sides.
     """
     section, names, states = "", list[frozenset[str]](), dict[Words, list[tuple[int, int]]]()
+    written = list[Phrase]()
     for number, raw in enumerate(text.splitlines(), 1):
         line, place = raw.split("#")[0].strip(), f"{where}, line {number}"
         if line in ("[names]", "[states]"):
@@ -111,11 +125,13 @@ def parse_lexicon(text: str, where: object = None) -> Lexicon:
             if len(sides) != 2:
                 raise FormatError("a pair of states has two sides with | between", place)
             for side, phrases in zip((1, -1), sides, strict=True):
-                for phrase in {content(part) for part in phrases.split(",")} - {()}:
+                parts = {content(part): part.strip() for part in phrases.split(",")}
+                for phrase in parts.keys() - {()}:
                     states.setdefault(phrase, []).append((number, side))
+                written += [Phrase(part, number, side) for phrase, part in parts.items() if phrase]
         elif line:
             raise FormatError("a line must stand in [names] or [states]", place)
-    return Lexicon(tuple(names), {phrase: tuple(pairs) for phrase, pairs in states.items()})
+    return Lexicon(tuple(names), {phrase: tuple(pairs) for phrase, pairs in states.items()}, tuple(written))
 
 
 @cache

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from langfield.errors import EnvironmentProblem, QueryError
+from langfield.suite.captions.clause import clause
 from langfield.suite.captions.lexicon import Lexicon, load_lexicon
 from langfield.suite.captions.prompting import MAX_SLOT_CHARS, Prompt
 from langfield.suite.captions.store import Captions
@@ -104,7 +105,8 @@ class CaptionVocabulary:
             raise QueryError(f"a question takes 1 to {MAX_QUESTION} characters", len(question))
         if not self.said:
             return []
-        cosines = (self.vectors @ self.encoder.encode_queries([question])[0]).tolist()
+        about = self.clause(question)
+        cosines = (self.vectors @ self.encoder.encode_queries([about])[0]).tolist()
         naming = self._naming(question)
         rows = []
         for (instance, text, frames), cosine in zip(self.said, cosines, strict=True):
@@ -112,6 +114,10 @@ class CaptionVocabulary:
             score = cosine + settings.name * named + settings.state * agreement
             rows.append(Anchor(instance, text, score, cosine, named, agreement, frames))
         return sorted(rows, key=lambda a: (-a.score, -a.frames, a.instance, a.text))
+
+    def clause(self, question: str) -> str:
+        """Give the part of a question that says what is to be found."""
+        return clause(question, self.names.values(), self.lexicon)
 
     def _naming(self, question: str) -> dict[int, float]:
         naming = {instance: self.lexicon.naming(question, name) for instance, name in self.names.items()}
