@@ -14,6 +14,7 @@ from torch import Tensor
 from langfield.capture.types import Camera
 from langfield.errors import QueryError
 from langfield.field.types import Field
+from langfield.online.turns import Turns
 from langfield.query.answer import Answer, AskSettings, answer
 from langfield.query.calibrate import Calibrator
 from langfield.query.image import language_of
@@ -68,6 +69,8 @@ class Asker:
         self._lock, self._loading = Lock(), Lock()
         self._glimpse: Glimpse | None = None
         self._calibrated: tuple[Glimpse, Calibrator] | None = None
+        self.turns = Turns()
+        """What mapping waits by while a question is answered."""
 
     @property
     def glimpse(self) -> Glimpse | None:
@@ -106,17 +109,18 @@ class Asker:
             raise QueryError("there is no map with language to ask yet", None, "wait for the first keyframe")
         dim = language_of(now.field)[1].dim
         self.load()
+        names = self._vocabulary(dim)
         texts = [text] if isinstance(text, str) else list(text)
-        with kernels_only():  # mapping has the cores; threads that wait for each other would take three times the time
+        with self.turns.question(), kernels_only():  # torch's waiting threads would take the cores from the kernels
             phrases = encode_phrases(self._encoder, texts, dim, negatives)
             asked = phrases.any_of() if len(phrases) > 1 else phrases
-            return answer(now.field, now.views, asked, self._calibrator(now, dim), settings)
+            return answer(now.field, now.views, asked, self._calibrator(now, names), settings)
 
-    def _calibrator(self, now: Glimpse, dim: int) -> Calibrator:
+    def _calibrator(self, now: Glimpse, names: Vocabulary) -> Calibrator:
         with self._lock:
             known = self._calibrated
         if known is None or known[0] is not now:
-            known = (now, Calibrator(now.field, self._vocabulary(dim)))
+            known = (now, Calibrator(now.field, names))
             with self._lock:
                 self._calibrated = known
         return known[1]

@@ -62,6 +62,8 @@ class Mapper:
         self.rows = self._rows(1.0)
         self.extra_loss: ExtraLoss | None = None
         """Added to the loss of every step, for what else is to learn from the same drawings."""
+        self.between: Callable[[], None] | None = None
+        """Called before every step: the place to let others have the processor."""
 
     def _rows(self, scale: float) -> Rows:
         return Rows((self.settings.sh_degree + 1) ** 2, Rates(self.settings.lr_means * scale), self.device)
@@ -97,6 +99,8 @@ class Mapper:
         settled = min(5, steps // 3)  # what was just added must first fit where it came from
         with kernels_only():
             for step, place in enumerate(self._order(len(window), len(past), steps, window[0].id)):
+                if self.between is not None:
+                    self.between()
                 one = window[place] if place >= 0 else past[-1 - place]
                 self._step(one, place >= 0 and one.id != 0 and step >= settled)
 

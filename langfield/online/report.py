@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -43,14 +43,21 @@ class FrameReport:
 
 
 class Clock:
-    """Adds up seconds by stage."""
+    """Adds up seconds by stage.
 
-    def __init__(self) -> None:
+    Args:
+        before: called before every stage; what it takes is not counted.
+    """
+
+    def __init__(self, before: Callable[[], None] | None = None) -> None:
         self.seconds: dict[str, float] = {}
+        self._before = before
 
     @contextmanager
     def at(self, stage: str) -> Iterator[None]:
         """Count what is done inside to a stage."""
+        if self._before is not None:
+            self._before()
         start = time.perf_counter()
         try:
             yield

@@ -48,6 +48,7 @@ class Online:
     """Maps what a moving camera sees, and what it is called.
 
     Frames are added from one thread; questions may come from any, and are answered from the map of the last keyframe.
+    While one is answered, mapping waits (`langfield.online.turns`).
 
     Args:
         folder: of the run; `langfield.online.start` makes one with everything that belongs to it.
@@ -67,6 +68,7 @@ class Online:
         self._seen = Seen()
         self._resumed_at = self._last = -1
         self._unsaved, self._shown_at = False, -float("inf")
+        self.slam.mapper.between = self._give_way
 
     @property
     def last(self) -> int:
@@ -104,7 +106,7 @@ class Online:
             return self._told(FrameReport(frame.index, frame.name, "skipped"))
         if self._unsaved:
             self._save()
-        clock = Clock()
+        clock = Clock(self._give_way)
         seen = self._seen
         with clock.at("gate"):
             verdict, self._seen = judge(frame, seen)
@@ -141,6 +143,9 @@ class Online:
         with clock.at("save"):
             self._save()
         return replace(report, outcome="keyframe", keyframe=new.id, T_world_camera=new.camera.T_world_camera)
+
+    def _give_way(self) -> None:
+        self.asker.turns.give_way()
 
     def _told(self, report: FrameReport) -> FrameReport:
         report = replace(report, gaussians=self.gaussians, keyframes=self.count)

@@ -43,6 +43,16 @@ def tracked(frames: list[RgbdFrame]) -> tuple[Slam, list[tuple[Tracked, Keyframe
     return slam, run(slam, frames)
 
 
+def test_others_are_let_by_before_every_step_of_mapping(frames):
+    few = replace(GIVEN.mapping, first_steps=2, steps=3)
+    slam, before = Slam(replace(GIVEN, mapping=few)), list[int]()
+    slam.mapper.between = lambda: before.append(len(slam.gaussians))
+    run(slam, frames[:1])
+    run(slam, frames[8:9])
+    assert len(slam.keyframes) == 2
+    assert len(before) == 5
+
+
 def test_the_camera_is_followed(frames, tracked):
     pairs = zip(frames, (t for t, _ in tracked[1]), strict=True)
     off = [float((t.T_world_camera - f.camera.T_world_camera)[:3, 3].norm()) for f, t in pairs]

@@ -66,7 +66,7 @@ def test_what_lies_outside_does_not_count_and_nothing_takes_more_than_all():
 def test_of_many_views_the_one_that_shows_most_is_found_among_few():
     thing = patch((0.0, 0.0, 3.0), 0.3)
     field = Field(blobs(torch.cat([thing, patch((-8.0, 0.0, -2.0), 0.3)])), None, None, {})
-    views = {f"{i}.png": turned(2 * np.pi * i / 40, back=0.02 * (i % 7)) for i in range(40)}
+    views = {f"{i}.png": turned(2 * np.pi * (i + 13) / 40, back=0.02 * (i % 7)) for i in range(40)}
     rows = Selection(np.arange(len(thing)), None)
     shares = {name: share(field, camera, rows) for name, camera in views.items()}
     best = max(shares, key=lambda name: shares[name])

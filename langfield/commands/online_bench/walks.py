@@ -128,7 +128,7 @@ class Asking:
             return None
         median, high = np.quantile(spent, [0.5, 0.95])
         return {"answers": len(spent), "median_ms": round(float(median), 1), "p95_ms": round(float(high), 1),
-                "errors": self._wrong[:3]}  # fmt: skip
+                "mapping_waited_s": round(self._online.asker.turns.waited_s, 2), "errors": self._wrong[:3]}  # fmt: skip
 
 
 def _names(folder: Path) -> tuple[str, ...]:
