@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from langfield.artefacts import atomic_path, content_key, file_key
 from langfield.cache import Cache
+from langfield.caption_stage import Spoken
 from langfield.capture.images import read_picture
 from langfield.capture.types import Camera, Capture, Frame, Points
 from langfield.codec.types import Codec
@@ -26,15 +27,18 @@ from langfield.field.dynamic_fit import MotionFit
 from langfield.field.instance_build import lift_things
 from langfield.field.instances import Instances
 from langfield.field.language import LanguageFit, latent_targets
-from langfield.field.lift_solve import Lifted, LiftView
+from langfield.field.lift_solve import Lifted, LiftView, lift
 from langfield.field.motion import STILL, Motion
 from langfield.field.photometric import PhotometricFit, psnr, start_points, view_order
+from langfield.field.status import StatusNet, StatusTracks
 from langfield.field.types import Field
 from langfield.raster import rasterize
 from langfield.raster.threads import kernels_only
 from langfield.raster.types import Gaussians
 from langfield.settings import RunSettings
 from langfield.stages import VERSIONS
+from langfield.states import StateParts, lift_states, own_gaussians
+from langfield.tracks import Tracks
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,17 @@ class TrainingView:
     def target(self) -> Float[Tensor, "H W 3"]:
         """Give the picture as float32 in 0 to 1."""
         return torch.from_numpy(self.image).float() / 255
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was seen and said of the things of a video."""
+
+    tracks: Tracks
+    cameras: Sequence[Camera]
+    """Of the tracks' pictures."""
+    spoken: Spoken | None
+    """None where nobody says anything."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +126,8 @@ class FieldFit:
         self.instances: Instances | None = None
         self.lift_views: list[LiftView] = []
         self.codec: Codec | None = None
+        self.watched: Watched | None = None
+        self.states: StateParts | None = None
 
     def teach(self, language_views: Sequence[LanguageView]) -> None:
         """Give the language stage its targets, one per training view and in the same order."""
@@ -119,6 +136,10 @@ class FieldFit:
     def teach_lift(self, lift_views: Sequence[LiftView], codec: Codec) -> None:
         """Give the language stage in mode lift all it needs."""
         self.lift_views, self.codec = list(lift_views), codec
+
+    def watch(self, watched: Watched) -> None:
+        """Take the things of a video for those of the field; `name_things` then does so."""
+        self.watched = watched
 
     @property
     def gaussians(self) -> Gaussians:
@@ -145,16 +166,33 @@ class FieldFit:
         if step < colour_steps:
             return self.photometric.step(step, view.camera, view.target())
         if self.codec is not None:
-            settings = self.settings
-            self.lifted, self.instances = lift_things(
-                self.gaussians, self.lift_views, self.codec, settings.lift, settings.instances, self.deformation
-            )
-            return {"loss": 0.0, "seen": float((self.lifted.reliability > 0).float().mean())}
+            self._lift(self.codec)
+            return {"loss": 0.0, "seen": float((self.lifted.reliability > 0).float().mean()) if self.lifted else 0.0}
         self.language = self.language or self._start_language()
         target = self.language_views[row]
         targets, valid = latent_targets(target.ids, target.codes)
         with kernels_only():
             return self.language.step(step - colour_steps, view.camera, targets, valid)
+
+    def _lift(self, codec: Codec) -> None:
+        """Lift codes, and find things where no video has shown them."""
+        scene, views, settings = self.gaussians, self.lift_views, self.settings
+        if self.watched is not None:
+            self.lifted = lift(scene, views, codec, settings.lift, self.deformation)
+            return
+        self.lifted, self.instances = lift_things(
+            scene, views, codec, settings.lift, settings.instances, self.deformation
+        )  # fmt: skip
+
+    def name_things(self) -> None:
+        """Give the field the things that were followed, and their states; last, and nothing where none were."""
+        if self.watched is None:
+            return
+        scene, moves, watched = self.gaussians, self.deformation, self.watched
+        owned = own_gaussians(scene, moves, watched.cameras, watched.tracks)
+        self.instances = owned.instances
+        if watched.spoken is not None:
+            self.states = lift_states(scene, moves, owned.owner, watched.spoken, self.settings.status)
 
     def _start_language(self) -> LanguageFit:
         width = self.language_views[0].codes.shape[1]
@@ -166,17 +204,29 @@ class FieldFit:
             "photometric": self.photometric.state(),
             "language": vars(self.lifted) if self.lifted else self.language.state() if self.language else {},
             "instances": self.instances.tensors() if self.instances else {},
+            "states": self._states(),
         }
+
+    def _states(self) -> dict[str, dict[str, Tensor]]:
+        found = {"tracks": self.states.status_tracks, "net": self.states.status_net} if self.states else {}
+        return {kind: vars(status) for kind, status in found.items() if status is not None}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave; the next steps are bit for bit those of an undisturbed run."""
         self.photometric.load_state(state["photometric"])
         if "reliability" in state["language"]:
             self.lifted = Lifted(**state["language"])
-            self.instances = Instances(**state["instances"]) if state.get("instances") else None
         elif state["language"]:
             self.language = self._start_language()
             self.language.load_state(state["language"])
+        self.instances = Instances(**state["instances"]) if state.get("instances") else None
+        self._load_states(state.get("states") or {})
+
+    def _load_states(self, saved: dict[str, dict[str, Tensor]]) -> None:
+        if saved and self.watched is not None and self.watched.spoken is not None:
+            tracks = StatusTracks(**saved["tracks"]) if "tracks" in saved else None
+            net = StatusNet(**saved["net"]) if "net" in saved else None
+            self.states = StateParts(self.watched.spoken.codec, tracks, net)
 
     def field(self, codec: Codec | None, provenance: dict[str, Any]) -> Field:
         """Give the finished field, on the CPU."""
@@ -184,7 +234,8 @@ class FieldFit:
         gaussians = Gaussians(*(t.cpu() for t in self.gaussians.tensors()))
         codes = None if self.codes is None else self.codes.cpu()
         deformation = self.deformation.to("cpu") if self.deformation else None
-        return Field(gaussians, codes, codec, provenance, reliability, self.instances, deformation)
+        field = Field(gaussians, codes, codec, provenance, reliability, self.instances, deformation)
+        return replace(field, **vars(self.states)) if self.states else field
 
 
 def start_motion(

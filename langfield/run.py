@@ -26,7 +26,7 @@ from langfield.field.store import load_field, save_field
 from langfield.field.types import Field
 from langfield.field.world import World
 from langfield.settings import RunSettings
-from langfield.suite.captions.store import Captions, read_captions
+from langfield.suite.captions.store import Captions, read_captions, write_captions
 from langfield.suite.sentences import DEFAULT_SENTENCE_ENCODER, SentenceEncoder, sentence_encoder
 from langfield.suite.types import ImageEncoder, TextEncoder
 
@@ -147,11 +147,15 @@ def _manifest(path: Path) -> dict[str, Any]:
     return found
 
 
-def write_results(folder: Path, field: Field, capture: Capture, features: dict[str, FrameFeatures]) -> None:
+def write_results(
+    folder: Path, field: Field, capture: Capture, features: dict[str, FrameFeatures], captions: Captions | None = None
+) -> None:
     """Write everything a query needs into the run's folder; features by frame name.
 
     Splats for other viewers are those of the first time where they move.
     """
+    if captions is not None:
+        write_captions(folder / CAPTIONS, captions)
     save_field(folder, field)
     write_ply(folder / "point_cloud.ply", at_time(field, None).gaussians)
     write_json(folder / "capture.json", frames_to_json(capture))

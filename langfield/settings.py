@@ -16,10 +16,13 @@ from langfield.field.instance_build import InstanceSettings
 from langfield.field.language import LanguageSettings
 from langfield.field.lift_solve import LiftSettings
 from langfield.field.photometric import PhotometricSettings
+from langfield.field.status_lift import StatusChoice
+from langfield.segment.track import TrackSettings
 from langfield.segment.types import SegmentSettings
+from langfield.suite.captions.settings import CaptionSettings
 
-MOVING = ("motion",)
-"""Settings that only runs of scenes that move have."""
+MOVING = ("motion", "tracks", "captions")
+"""Settings that only runs of scenes that move have; `status` goes with captions."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,13 @@ class RunSettings:
     """The colour stage."""
     motion: MotionSettings | None = None
     """How Gaussians move in time, learnt in the colour stage too; None where the scene stands still."""
+    tracks: TrackSettings | None = None
+    """How things are followed through the video and become those of the field; None joins segments by their Gaussians,
+    as where the scene stands still."""
+    captions: CaptionSettings | None = None
+    """How followed things get words for the states they are in; None gives them none."""
+    status: StatusChoice = field(default_factory=StatusChoice)
+    """How captions become states of the field."""
     language: LanguageSettings = field(default_factory=LanguageSettings)
     """The language stage."""
     lift: LiftSettings = field(default_factory=LiftSettings)
@@ -94,10 +104,11 @@ class RunSettings:
     def result_settings(self) -> dict[str, Any]:
         """Give what decides a run's result as JSON data (not where caches lie, nor where it is computed).
 
-        What only scenes that move have is left out where it is None, so that runs from before keep their keys.
+        What only scenes that move have is left out elsewhere, so that runs from before it keep their keys.
         """
-        found = {k: v for k, v in plain(self).items() if k not in ("cache_dir", "redo", "device")}
-        return {k: v for k, v in found.items() if v is not None or k not in MOVING}
+        absent = {name for name in MOVING if getattr(self, name) is None}
+        out = {"cache_dir", "redo", "device", *absent, *({"status"} if "captions" in absent else ())}
+        return {name: value for name, value in plain(self).items() if name not in out}
 
     def key(self) -> str:
         """Give the hash of what decides a run's result."""

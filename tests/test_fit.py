@@ -1,27 +1,41 @@
 """A run's training on a scene that moves: the same code as for one that stands still, at each picture's time."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from langfield.artefacts import content_key
+from langfield.artefacts import content_key, write_arrays
 from langfield.cache import Cache
+from langfield.caption_stage import Spoken
 from langfield.capture.types import Capture, Frame
 from langfield.codec.identity import Identity
 from langfield.errors import SettingsError
-from langfield.field.at_time import at_time
+from langfield.field.at_time import at_time, status_codes
 from langfield.field.deform import deform
 from langfield.field.dynamic_fit import MotionSettings
 from langfield.field.hexplane import PlaneSettings
 from langfield.field.language import LanguageSettings
 from langfield.field.lift_solve import LiftView, sum_views
+from langfield.field.parts import take_apart
 from langfield.field.photometric import PhotometricSettings
 from langfield.field.store import load_field, save_field
-from langfield.fit import FieldFit, LanguageView, TrainingView, geometry_path, load_state, mean_psnr, save_state
+from langfield.fit import (
+    FieldFit,
+    LanguageView,
+    TrainingView,
+    Watched,
+    geometry_path,
+    load_state,
+    mean_psnr,
+    save_state,
+)
 from langfield.settings import RunSettings
-from tests.moving import EACH, camera_at, picture, points, times, truth
+from langfield.suite.captions.store import Captions
+from langfield.tracks import Tracks
+from tests.moving import EACH, FIRST_S, LAST_S, TURNS_S, camera_at, picture, points, times, truth
 
 MOTION = MotionSettings(planes=PlaneSettings(grid=(8, 8, 8), times=12, width=8), hidden=32)
 MOVING = RunSettings(
@@ -132,13 +146,59 @@ def _targets(time_s: float):
     return latent_targets(ids_at(time_s), torch.eye(2))
 
 
+def watched(folder: Path) -> Watched:
+    """Both balls as a tracker would give them, and what is said of the blue one."""
+    maps = [folder / f"{i}.npz" for i in range(len(TRAINED))]
+    for path, t in zip(maps, TRAINED, strict=True):
+        write_arrays(path, {"ids": (ids_at(t)[0] + 1).numpy()})
+    many, names = torch.full((2,), len(TRAINED)).int(), tuple(f"{t:.3f}" for t in TRAINED)
+    members = torch.tensor([[thing, i, thing] for thing in range(2) for i in range(len(TRAINED))]).int()
+    number = torch.tensor([0, 1, 2]).short()
+    tracks = Tracks(
+        names, tuple(TRAINED), tuple(maps), torch.eye(2), many, torch.ones(2), members, number, "key", {}
+    )  # fmt: skip
+    vectors = torch.zeros(2, len(TRAINED), 3)
+    vectors[1, :, 0] = torch.tensor([float(t < TURNS_S) for t in TRAINED])
+    vectors[1, :, 1] = 1 - vectors[1, :, 0]
+    spoken = Spoken(
+        Captions((), {}), torch.tensor(TRAINED).double(), vectors, vectors.any(-1), torch.zeros(2, 3), Identity(3)
+    )  # fmt: skip
+    return Watched(tracks, [camera_at(t) for t in TRAINED], spoken)
+
+
+def test_things_that_were_followed_are_the_fields_and_have_its_states(views: list[TrainingView], tmp_path: Path):
+    fit, later = FieldFit(views, points(), MOVING), FieldFit(views, points(), MOVING)
+    for one in (fit, later):
+        one.teach_lift(lift_views(), Identity(2))
+        one.watch(watched(tmp_path))
+    run(fit, 0, 61)
+    assert fit.instances is None
+    fit.name_things()
+    field = fit.field(Identity(2), {})
+    assert field.instances is not None
+    assert field.status_tracks is not None
+    things = [set(field.instances.gaussians(i).tolist()) for i in range(2)]
+    assert [set(torch.nonzero(field.status_tracks.owner == i)[:, 0].tolist()) for i in range(2)] == things
+    red = field.gaussians.sh[:, 0, 0] > field.gaussians.sh[:, 0, 2]
+    assert red[sorted(things[0])].float().mean() > 0.9
+    assert red[sorted(things[1])].float().mean() < 0.1
+    before, after = (status_codes(field, t)[sorted(things[1])[0]] for t in (FIRST_S, LAST_S))
+    assert before.argmax() == 0
+    assert after.argmax() == 1
+    save_state(tmp_path / "state.pt", fit.state())
+    later.load_state(load_state(tmp_path / "state.pt"))
+    mine, theirs = take_apart(later.field(Identity(2), {}))[0], take_apart(field)[0]
+    assert mine.keys() == theirs.keys() >= {"status_tracks.shares", "instances.rows"}
+    assert all(torch.equal(mine[name], t) for name, t in theirs.items())
+
+
 def test_a_scene_that_stands_still_is_trained_and_named_as_ever(views: list[TrainingView], tmp_path):
     """Settings without motion, and pictures' times, leave no trace in keys; with motion both do."""
     frames = [Frame(v.name, tmp_path / "a.png", v.camera) for v in views]
     (tmp_path / "a.png").write_bytes(b"picture")
     untimed = [replace(f, camera=replace(f.camera, time_s=None)) for f in frames]
     capture, cache = Capture(tmp_path, tuple(frames), points()), Cache(tmp_path, ())
-    assert "motion" not in STILL.result_settings()
+    assert not {"motion", "tracks", "captions", "status"} & STILL.result_settings().keys()
     assert STILL.key() == content_key(STILL.result_settings())
     assert geometry_path(frames, capture, STILL, cache) == geometry_path(untimed, capture, STILL, cache)
     assert geometry_path(frames, capture, MOVING, cache) != geometry_path(frames, capture, STILL, cache)

@@ -15,9 +15,10 @@ from PIL import Image
 from langfield.artefacts import atomic_path, write_json
 from langfield.capture.types import Capture, Frame, Points
 from langfield.errors import LangfieldError
+from langfield.field.at_time import at_time
+from langfield.field.kept import kept_part
 from langfield.field.ply import write_ply
 from langfield.field.store import save_field
-from langfield.field.types import Field, LanguageShape
 from langfield.raster import RasterOptions, rasterize
 from langfield.raster.types import Gaussians
 from langfield.run import MANIFEST, Run, frames_to_json
@@ -170,13 +171,6 @@ def mask_of(gaussians: Gaussians, chosen: torch.Tensor, frame: Frame) -> np.ndar
     return mask if mask.any() else None
 
 
-def _kept_shape(field: Field, edits: Edits, rows: np.ndarray) -> LanguageShape | None:
-    if field.language is None:
-        return None
-    kept = take(edited(field.language_gaussians, edits), rows)
-    return LanguageShape(kept.quats, kept.log_scales, kept.logit_opacities)
-
-
 def save_scene(run: Run, edits: Edits, name: str) -> Path:
     """Write the edited scene as a finished run of its own, RUN/scenes/NAME; what is hidden or deleted is left out.
 
@@ -186,19 +180,19 @@ def save_scene(run: Run, edits: Edits, name: str) -> Path:
     """
     field, count = run.field, len(run.field.gaussians)
     gone = as_mask(edits.hidden, count) | as_mask(edits.deleted, count)
-    rows = np.flatnonzero(~gone)
-    if not len(rows):
+    if gone.all():
         raise LangfieldError("nothing would be left of the scene", remedy="show hidden Gaussians first")
-    folder, at = new_folder(run.path, SCENES, name), torch.from_numpy(rows)
-    kept = Field(
-        take(edited(field.gaussians, edits), rows), None if field.codes is None else field.codes[:, at], field.codec,
-        {**field.provenance, "edited_from": run.path.name},
-        None if field.reliability is None else field.reliability[:, at],
-        None if field.instances is None else field.instances.of_kept(torch.from_numpy(~gone)),
-        _kept_shape(field, edits, rows),
-    )  # fmt: skip
+    if edits.moves and field.deformation is not None:
+        raise LangfieldError(
+            "how a scene moves belongs to places, so things that were moved cannot be saved with it",
+            remedy="take the moves back first, or export the selection",
+        )
+    folder = new_folder(run.path, SCENES, name)
+    about = {**field.provenance, "edited_from": run.path.name}
+    changed = replace(field, gaussians=edited(field.gaussians, edits), provenance=about)
+    kept = kept_part(changed, torch.from_numpy(~gone))
     save_field(folder, kept)
-    write_ply(folder / "point_cloud.ply", kept.gaussians)
+    write_ply(folder / "point_cloud.ply", at_time(kept, None).gaussians)
     empty = Points(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.uint8))
     write_json(folder / "capture.json", frames_to_json(Capture(run.path, run.frames, empty)))
     write_json(folder / MANIFEST, {**run.manifest, "edited_from": run.path.name})

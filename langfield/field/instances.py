@@ -65,8 +65,7 @@ class Instances:
         """
         stays = kept[self.rows.long()]
         owner, rows = self.owner[stays], (kept.cumsum(0) - 1)[self.rows[stays].long()]
-        sizes = torch.bincount(owner, minlength=len(self))
-        order = torch.argsort(sizes, descending=True, stable=True)[: int((sizes > 0).sum())]
+        sizes, order = torch.bincount(owner, minlength=len(self)), self.order_of_kept(kept)
         number = torch.full((len(self),), -1).index_copy(0, order, torch.arange(len(order)))
         members = torch.cat([number[self.members[:, :1].long()].int(), self.members[:, 1:]], dim=1)
         members = members[members[:, 0] >= 0]
@@ -78,6 +77,11 @@ class Instances:
             rows[torch.argsort(number[owner], stable=True)].int(),
             members[torch.argsort(members[:, 0], stable=True)],
         )
+
+    def order_of_kept(self, kept: Bool[Tensor, " N"]) -> Int64[Tensor, " J"]:
+        """Give the numbers of the things that `of_kept` leaves, by their new ones: the largest first."""
+        sizes = torch.bincount(self.owner[kept[self.rows.long()]], minlength=len(self))
+        return torch.argsort(sizes, descending=True, stable=True)[: int((sizes > 0).sum())]
 
     def tensors(self) -> dict[str, Tensor]:
         """Give the state for `artefacts.write_tensors`."""

@@ -124,7 +124,10 @@ def segments_of(vectors: Sequence[Float[Tensor, "M D"]] | Mapping[int, Float[Ten
     return Segments(first, normalize(torch.cat([t.float() for t in tables.values()]), dim=-1))
 
 
-def lift(gaussians: Gaussians, views: Sequence[LiftView], codec: Codec, settings: LiftSettings) -> Lifted:
+def lift(
+    gaussians: Gaussians, views: Sequence[LiftView], codec: Codec, settings: LiftSettings,
+    deformation: Deformation | None = None,
+) -> Lifted:  # fmt: skip
     """Give Gaussians the codes of what views show: one pass over the views, nothing trained.
 
     Args:
@@ -132,6 +135,7 @@ def lift(gaussians: Gaussians, views: Sequence[LiftView], codec: Codec, settings
         views: at most 65536, all with the same levels.
         codec: what makes codes of vectors.
         settings: how.
+        deformation: how the Gaussians differ at each view's time, None where nothing moves.
 
     Raises:
         SettingsError: a setting is out of range.
@@ -140,7 +144,7 @@ def lift(gaussians: Gaussians, views: Sequence[LiftView], codec: Codec, settings
     check_lift(settings)
     segments = segments_of([v.vectors for v in views])
     with kernels_only():
-        sums = sum_views(gaussians, views, settings)
+        sums = sum_views(gaussians, views, settings, deformation)
     return lift_codes(sums, segments, codec, len(gaussians), settings, len(views[0].ids))
 
 

@@ -12,7 +12,9 @@ from langfield.plugin.datamanager import LangsplatDataManagerConfig
 from langfield.plugin.model import LangsplatModelConfig
 from langfield.plugin.pipeline import LangsplatPipelineConfig
 from langfield.plugin.trainer import LangsplatTrainerConfig, default_device
+from langfield.segment.track import TrackSettings
 from langfield.settings import RunSettings
+from langfield.suite.captions.settings import CaptionSettings
 
 
 def method(name: str, settings: RunSettings, description: str) -> MethodSpecification:
@@ -43,7 +45,7 @@ langsplat = method(
 )
 langsplat_4d = method(
     "langsplat-4d",
-    RunSettings(motion=MotionSettings()),
+    RunSettings(motion=MotionSettings(), tracks=TrackSettings(), captions=CaptionSettings()),
     "Language field of a scene that moves: pictures with times, from one camera or many.",
 )
 langsplat_paper = method(

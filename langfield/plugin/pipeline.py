@@ -14,15 +14,26 @@ import tyro
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 
 from langfield.cache import open_cache
+from langfield.caption_stage import make_captions
 from langfield.codec.types import Codec
 from langfield.embed import FrameFeatures, embed_frames
-from langfield.fit import FieldFit, geometry_path, language_view, lift_view, load_state, mean_psnr, save_state
+from langfield.fit import (
+    FieldFit,
+    Watched,
+    geometry_path,
+    language_view,
+    lift_view,
+    load_state,
+    mean_psnr,
+    save_state,
+)  # fmt: skip
 from langfield.interchange import feature_bytes
 from langfield.plugin.datamanager import LangsplatDataManager
 from langfield.plugin.model import LangsplatModel
 from langfield.run import ManifestHead, provenance_of, write_results, write_snapshot
 from langfield.settings import RunSettings
 from langfield.stages import make_codec, segment_frames
+from langfield.tracks import make_tracks
 
 
 @dataclass
@@ -70,13 +81,31 @@ class LangsplatPipeline(VanillaPipeline):
             self.features = embed_frames(frames, segments, settings, self.cache)
         with self._timed("codec"):
             self.codec = make_codec(self.features, settings, self.cache)
+        watched = self._watch()
         fit = FieldFit(self._parser.training_views, self._parser.capture.points, settings)
         if settings.language.mode == "lift":
             fit.teach_lift([lift_view(f, x.camera) for f, x in zip(self.features, frames, strict=True)], self.codec)
         else:
             pairs = zip(self.features, self._parser.training_views, strict=True)
             fit.teach([language_view(f, self.codec, view) for f, view in pairs])
+        if watched is not None:
+            fit.watch(watched)
         self.model.attach(fit)
+
+    def _watch(self) -> Watched | None:
+        """Follow the things of the video and caption them, where the settings say so."""
+        settings, frames = self.config.settings, self._parser.training
+        if settings.tracks is None:
+            return None
+        with self._timed("tracks"):
+            tracks = make_tracks(frames, self.features, settings.tracks, self.cache)
+        spoken = None
+        if settings.captions is not None:
+            captions = settings.captions.beside(Path(self._parser.config.data))
+            with self._timed("captions"):
+                how = (settings.text_encoder, settings.device)
+                spoken = make_captions(frames, tracks, captions, self.cache, *how)
+        return Watched(tracks, [f.camera for f in frames], spoken)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -111,6 +140,9 @@ class LangsplatPipeline(VanillaPipeline):
             metrics = self.fit.step(step)
         if step == colour_steps - 1:
             save_state(self.geometry, self.fit.photometric.state())
+        if step == self.config.settings.total_steps - 1 and self.fit.watched is not None:
+            with self._timed("states"):
+                self.fit.name_things()
         return metrics
 
     def snapshot(self, folder: Path, head: ManifestHead) -> None:
@@ -129,7 +161,9 @@ class LangsplatPipeline(VanillaPipeline):
         }
         features = {f.name: found for f, found in zip(parser.training, self.features, strict=True)}
         provenance = provenance_of(parser.capture, features, self.config.settings) | {"quality": quality}
-        write_results(folder, fit.field(self.codec, provenance), parser.capture, features)
+        spoken = fit.watched.spoken if fit.watched else None
+        said = spoken.captions if spoken else None
+        write_results(folder, fit.field(self.codec, provenance), parser.capture, features, said)
         return {
             "quality": quality,
             "codec": self.codec.about() if self.codec else None,

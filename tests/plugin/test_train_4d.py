@@ -1,16 +1,19 @@
 """`ns-train langsplat-4d` on a tiny scene that moves: stopped and gone on with, saved, drawn at its times."""
 
 import json
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from langfield import caption_stage
 from langfield.artefacts import read_json, read_tensors
-from langfield.field.at_time import at_time, span_s
+from langfield.field.at_time import at_time, span_s, status_codes
 from langfield.field.dynamic_fit import MotionSettings
 from langfield.field.hexplane import PlaneSettings
 from langfield.field.language import LanguageSettings
@@ -18,7 +21,10 @@ from langfield.field.photometric import PhotometricSettings, psnr
 from langfield.plugin.pipeline import LangsplatPipeline
 from langfield.raster import rasterize
 from langfield.run import open_run
-from tests.moving import FIRST_S, LAST_S, camera_at, picture, points, times
+from langfield.segment.track import TrackSettings
+from langfield.suite.captions.settings import CaptionSettings
+from langfield.suite.captions.store import read_captions
+from tests.moving import FIRST_S, LAST_S, TURNS_S, camera_at, picture, points, times
 from tests.plugin.driving import tiny_config, train
 from tests.tiny import OPENCV_TO_OPENGL
 
@@ -28,6 +34,8 @@ SETTINGS = {
     "language": LanguageSettings(mode="lift"),
     "compress": "pca",
     "pca_width": 3,
+    "tracks": TrackSettings(least_px=12),
+    "captions": CaptionSettings(width=4),
 }
 
 
@@ -43,6 +51,10 @@ def write_moving_scene(folder: Path, count: int = 20) -> Path:
     K = camera_at(0).K
     lens = {"fl_x": float(K[0, 0]), "fl_y": float(K[1, 1]), "cx": float(K[0, 2]), "cy": float(K[1, 2])}
     meta = {"w": 64, "h": 48, **lens, "ply_file_path": "points.ply", "frames": frames}
+    turned = {f"{i:02d}.png": "left" if t < TURNS_S else "right" for i, t in enumerate(times(count))}
+    said = [("red ball", 1, turned)]
+    rows = [{"name": name, "instance": i, "video": name, "frames": frames} for name, i, frames in said]
+    (folder / "captions.json").write_text(json.dumps({"version": 1, "objects": rows}))
     (folder / "transforms.json").write_text(json.dumps(meta))
     start = points()
     both = zip(start.xyz.tolist(), start.rgb.tolist(), strict=True)
@@ -51,6 +63,24 @@ def write_moving_scene(folder: Path, count: int = 20) -> Path:
     header += [f"property float {axis}" for axis in "xyz"] + [f"property uchar {c}" for c in ("red", "green", "blue")]
     (folder / "points.ply").write_text("\n".join([*header, "end_header", *rows]) + "\n")
     return folder
+
+
+class Letters:
+    """Sentences as counts of their letters: no weights."""
+
+    provenance: dict[str, Any] = {"name": "letters"}  # noqa: RUF012
+
+    def encode_texts(self, texts: list[str]) -> torch.Tensor:
+        """Give one unit vector per text."""
+        counts = torch.tensor([[t.count(c) for c in "abcdefghijklmnopqrstuvwxyz"] for t in texts]).float()
+        return torch.nn.functional.normalize(counts, dim=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def light_sentences() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(caption_stage, "sentence_encoder", lambda spec: Letters())
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +120,20 @@ def test_things_are_found_although_they_move(trained: tuple[Path, Path]):
     seen = things.views >= 10
     assert max(m for m, often in zip(moved, seen, strict=True) if often) > 0.8
     assert min(m.abs() for m, often in zip(moved, seen, strict=True) if often) < 0.4
+
+
+def test_things_have_states_and_the_run_keeps_what_was_said(trained: tuple[Path, Path]):
+    run = open_run(trained[1])
+    states, things = run.field.status_tracks, run.field.instances
+    assert states is not None
+    assert things is not None
+    assert len(states.prototypes) == len(things)
+    assert {"tracks", "captions", "colour", "language", "states"} <= run.manifest["seconds"].keys()
+    said = read_captions(trained[1] / "captions.json")
+    red = said.objects[0].instance - 1
+    rows = things.gaussians(red).tolist()
+    before, between, after = (status_codes(run.field, t)[rows[0]] for t in (FIRST_S, FIRST_S + 0.5, LAST_S))
+    assert before @ between > 0.98 > before @ after
 
 
 def test_nerfstudio_draws_the_run_at_each_cameras_time(trained: tuple[Path, Path]):
