@@ -42,7 +42,8 @@ def needed_weights(settings: RunSettings) -> list[str]:
     if settings.language_features is not None:
         return []
     tower = "openai-vit-b16-int8" if settings.image_encoder in IMAGE_ENCODERS else None
-    wanted = [settings.segmenter if settings.segmenter == "mobile-sam" else None, tower]
+    masks = "mobile-sam" if settings.segmenter.startswith("mobile-sam") else None
+    wanted = [masks, tower]
     return [name for name in wanted if name is not None]
 
 

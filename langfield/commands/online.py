@@ -37,8 +37,8 @@ class OnlineOptions:
     camera: str = "auto"
     """Published intrinsics of a TUM sequence: fr1, fr2, fr3; auto takes those beside it, or its name's."""
     quick: bool = True
-    """Find segments with fewer prompts and embed them with the int8 tower; --no-quick makes the features of an offline
-    run, and takes those it has made."""
+    """Find segments with fewer prompts at a lower resolution and embed them in low precision; --no-quick makes the
+    features of an offline run, and takes those it has made."""
     listen: int | None = None
     """Take frames from a sender on this machine at this port instead (0: any free one); what to give it is shown once
     (`langfield.online.socket.send_frames`)."""

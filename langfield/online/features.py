@@ -17,6 +17,7 @@ from langfield.capture.images import read_picture
 from langfield.capture.stream import RgbdFrame
 from langfield.device import model_device, moved
 from langfield.embed import FrameFeatures, embeddings_path, rule_of
+from langfield.processor import quick_dtype
 from langfield.segment import load_segments, save_segments, segmenter
 from langfield.segment.types import Segmenter, Segments, SegmentSettings
 from langfield.settings import RunSettings
@@ -56,19 +57,27 @@ class FeatureMaker(Protocol):
         ...
 
 
-QUICK = RunSettings(segment=SegmentSettings(points_per_side=8), image_encoder="openai-vit-b16-int8")
-"""Features for a camera that moves: fewer prompts, and the int8 tower, quick on every processor."""
+def quick_settings() -> RunSettings:
+    """Give settings of features for a camera that moves: fewer prompts, a smaller encoder square, low precision.
+
+    The tower computes in bfloat16 where this processor is quick at it, else in 8 bits; a run says which.
+    """
+    tower = "openai-vit-b16-bf16" if quick_dtype() == torch.bfloat16 else "openai-vit-b16-int8"
+    return RunSettings(
+        segmenter="mobile-sam-quick", segment=SegmentSettings(points_per_side=8, decoder_batch=4), image_encoder=tower
+    )
 
 
 class StageFeatures:
     """The segmenter and encoder of the offline stages, with their cache: what an offline run has made is taken.
 
     Args:
-        settings: of segmenter and encoders; crops are always masked ones.
+        settings: of segmenter and encoders, the quick ones where None; crops are always masked ones.
         cache: None for the user's own.
     """
 
-    def __init__(self, settings: RunSettings = QUICK, cache: Cache | None = None) -> None:
+    def __init__(self, settings: RunSettings | None = None, cache: Cache | None = None) -> None:
+        settings = settings or quick_settings()
         for name in needed_weights(settings):
             require(name)
         self._settings = replace(settings, crops="masked")
@@ -78,6 +87,10 @@ class StageFeatures:
     def settings(self) -> RunSettings:
         """Segmenter and encoders, as the run's manifest names them."""
         return self._settings
+
+    def load(self) -> None:
+        """Load the models now and not at the first picture."""
+        _ = self._segmenter, self._encoder
 
     @cached_property
     def _segmenter(self) -> Segmenter:

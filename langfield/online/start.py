@@ -9,7 +9,7 @@ from typing import Any
 
 from langfield.artefacts import read_json
 from langfield.errors import FormatError
-from langfield.online.features import QUICK, FeatureMaker, StageFeatures
+from langfield.online.features import FeatureMaker, StageFeatures, quick_settings
 from langfield.online.folder import METHOD, STATE, About, OnlineFolder
 from langfield.online.language_lift import LiftedLanguage
 from langfield.online.session import Online
@@ -48,8 +48,8 @@ def start(
     settings.check()
     if (folder / MANIFEST).exists():
         raise FormatError("there is a run in this folder already", folder, "resume it, or choose another folder")
-    teacher = _teacher(settings, features, QUICK)
-    told = _feature_settings(features, QUICK)
+    quick = quick_settings()
+    teacher, told = _teacher(settings, features, quick), _feature_settings(features, quick)
     return Online(OnlineFolder(folder, About(settings, told, source, data or folder)), teacher)
 
 

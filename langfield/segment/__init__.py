@@ -36,6 +36,12 @@ def _mobile_sam(rest: str, settings: SegmentSettings) -> Segmenter:
     return SamSegmenter(weights.require("mobile-sam"), "vit_t", settings, "mobile-sam")
 
 
+def _quick(rest: str, settings: SegmentSettings) -> Segmenter:
+    from langfield.segment.quick_sam import QuickSam, side_of
+
+    return QuickSam(weights.require("mobile-sam"), settings, side_of(rest))
+
+
 def _sam(rest: str, settings: SegmentSettings) -> Segmenter:
     from langfield.segment.sam import SamSegmenter
 
@@ -52,6 +58,7 @@ def _components(rest: str, settings: SegmentSettings) -> Segmenter:
 
 SEGMENTERS: dict[str, Callable[[str, SegmentSettings], Segmenter]] = {
     "mobile-sam": _mobile_sam,
+    "mobile-sam-quick": _quick,
     "sam": _sam,
     "components": _components,
 }
@@ -61,8 +68,9 @@ def segmenter(spec: str, settings: SegmentSettings | None = None) -> Segmenter:
     """Make a segmenter by name.
 
     Args:
-        spec: "mobile-sam", "sam:KIND:PATH" with KIND vit_b, vit_l, vit_h or vit_t and the path of a checkpoint, or
-            "components" (no weights).
+        spec: "mobile-sam", "mobile-sam-quick" or "mobile-sam-quick:SIDE" (of the encoder's square, pixels),
+            "sam:KIND:PATH" with KIND vit_b, vit_l, vit_h or vit_t and the path of a checkpoint, or "components" (no
+            weights).
         settings: how masks are made; the defaults where None.
 
     Raises:
@@ -87,6 +95,10 @@ def segmenter_identity(spec: str, settings: SegmentSettings | None = None) -> di
     identity = {"segmenter": name, "version": VERSION, "settings": plain(settings or SegmentSettings())}
     if name == "mobile-sam":
         return identity | {"weights": weights.row("mobile-sam").files[0].sha256}
+    if name == "mobile-sam-quick":
+        from langfield.segment.quick_sam import quick_identity, side_of
+
+        return identity | {"weights": weights.row("mobile-sam").files[0].sha256, **quick_identity(side_of(rest))}
     if name == "sam":
         kind, checkpoint = _kind_and_path(rest)
         return identity | {"kind": kind, "weights": file_key(checkpoint)}

@@ -59,11 +59,12 @@ class PointDecoder:
         """Compute what all points on one image share.
 
         Args:
-            features: the image encoder's output, float32.
+            features: the image encoder's output, float32; its grid may be shorter than the prompts' in one direction.
         """
+        rows, columns = features.shape[2:]
         no_mask = self.prompts.no_mask_embed.weight.reshape(1, -1, 1, 1)
         tokens = (features + no_mask).flatten(2)[0].T.contiguous()
-        place = self.prompts.get_dense_pe().flatten(2)[0].T.contiguous()
+        place = self.prompts.get_dense_pe()[..., :rows, :columns].flatten(2)[0].T.contiguous()
         look, back, second = self.first.cross_attn_token_to_image, self.first.cross_attn_image_to_token, self.second
 
         def key(x: Tensor, attention: Any) -> Tensor:
@@ -80,7 +81,7 @@ class PointDecoder:
             second_key_place=key(place, second.cross_attn_token_to_image),
             second_query_place=query(place, second.cross_attn_image_to_token),
             last_key_place=key(place, self.last),
-            grid=(features.shape[2], features.shape[3]),
+            grid=(rows, columns),
         )
 
     def prompt_tokens(self, points: Float[Tensor, "B 2"]) -> Float[Tensor, "B T C"]:

@@ -131,7 +131,8 @@ class SamSegmenter:
         side = self.model.image_encoder.img_size
         side_of_image = self.decoder.image_side(features)
         # One token row more than the picture covers: the last full-size row is interpolated from it.
-        tokens = tuple(min(-(-n * size // side) + 1, size) for n, size in zip(inner, side_of_image.grid, strict=True))
+        stride = side // max(side_of_image.grid)
+        tokens = tuple(min(-(-n // stride) + 1, size) for n, size in zip(inner, side_of_image.grid, strict=True))
         low = (4 * tokens[0], 4 * tokens[1])
         found = self._decode_grid(side_of_image, inner, tokens)
         return found, enlarger((image.shape[0], image.shape[1]), inner, side, low)

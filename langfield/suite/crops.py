@@ -13,7 +13,8 @@ from langfield.segment.types import Segments
 from langfield.suite.types import ImageEncoder
 
 CROP_PX = 224
-CHUNK = 16
+CHUNK = 128
+"""Crops handed to the encoder at once; it makes batches of them, several side by side."""
 
 
 def masked_crop(

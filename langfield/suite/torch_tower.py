@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from langfield import weights
 from langfield.errors import FormatError
+from langfield.segment.workers import single_threaded
 from langfield.suite.onnx_graph import Graph, read_graph
 from langfield.suite.onnx_tower import WEIGHTS, tower_provenance
 from langfield.suite.preprocess import clip_pixels
@@ -116,8 +117,15 @@ class TorchTower:
         """Give one float32 unit vector per picture (RGB, any sizes)."""
         batch = BATCH if self._device.type == "cpu" else GPU_BATCH
         batches = [images[i : i + batch] for i in range(0, len(images), batch)]
-        rows = [encode_pixels(self._vit, clip_pixels(batch).to(self._device)).cpu() for batch in batches]
+        if self._device.type == "cpu" and len(batches) >= torch.get_num_threads() > 1:
+            with single_threaded() as pool:  # the same bits: a product does not depend on the number of threads
+                rows = list(pool.map(self._encode, batches))
+        else:
+            rows = [self._encode(batch) for batch in batches]
         return F.normalize(torch.cat(rows), dim=1) if rows else torch.zeros(0, self.dim)
+
+    def _encode(self, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Float[Tensor, "B 512"]:
+        return encode_pixels(self._vit, clip_pixels(images).to(self._device)).cpu()
 
     def to(self, device: torch.device) -> None:
         """Encode on a device from now on."""

@@ -8,6 +8,7 @@ from langfield.capture.record import record
 from langfield.commands import bench_online as module
 from langfield.commands.bench_online import against, bench_online
 from langfield.commands.bench_options import OnlineBench
+from langfield.commands.online_bench.costs import Parts, Published
 from langfield.commands.online_bench.walks import Walk, measure_walk
 from langfield.online.mapping_settings import MappingSettings
 from langfield.online.types import OnlineSettings
@@ -81,11 +82,24 @@ def test_what_is_known_is_not_measured_again_and_what_fails_is_said(tmp_path, mo
 def test_ways_are_held_against_each_other_by_hand():
     stages = {"map": {"seconds": 10.0}, "features": {"seconds": 99.0}, "language": {"seconds": 2.0, "ms_each": 50.0}}
     ours = {"stages": stages, "frames": 100, "keyframes": 20}
-    costs = {"features_live": {"seconds": 1.0}, "langsplat": {"frame_s": 3.2, "frame_s_30000_steps": 32.0}}
+    costs = {"features_live": {"seconds": 1.0}, "langsplat": {"language_frame_s": 11.0, "frame_s": 32.0}}
     theirs = {"stages": {"language": {"ms_each": 400.0}}}
     found = against({"tracked": ours, "given": ours, "costs": costs, "online-langsplat": theirs})
-    assert found["our_frame_s"] == pytest.approx(0.32)  # 20 keyframes at 1 s and 12 s of the rest over 100 frames
-    assert found["langsplat_frame_s_over_ours"] == pytest.approx(10.0)
-    assert found["langsplat_frame_s_30000_steps_over_ours"] == pytest.approx(100.0)
+    assert found["our_language_frame_s"] == pytest.approx(0.22)  # 20 keyframes at 1 s and 2 s over 100 frames
+    assert found["our_frame_s"] == pytest.approx(0.32)  # and 10 s of mapping
+    assert found["langsplat_language_frame_s_over_ours"] == pytest.approx(50.0)
+    assert found["langsplat_frame_s_over_ours"] == pytest.approx(100.0)
     assert found["paper_language_ms_over_ours"] == pytest.approx(8.0)
     assert against({"given": {"skipped": "x"}}) == {}
+
+
+def test_langsplats_frame_is_added_up_by_hand():
+    parts = Parts(features_s=5.0, epoch_s=0.1, language_step_s=0.01, colour_step_s=0.02)
+    what = Published(epochs=100, levels=3, language_steps=1000, colour_steps=2000)
+    # 10 s of autoencoder and 30 s of codes over 20 frames, then 40 s of colour
+    assert parts.frame_seconds(20, what) == {"language_frame_s": 7.0, "frame_s": 9.0}
+
+
+def test_langsplats_masks_are_its_own_grid():
+    segment = Published().settings().segment
+    assert (segment.points_per_side, segment.skip_confident) == (32, False)

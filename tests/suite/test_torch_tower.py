@@ -81,3 +81,23 @@ def test_unknown_encoders_are_refused_with_the_known_ones():
         text_encoder("clip")
     with pytest.raises(SettingsError, match="openclip:MODEL/TAG"):
         text_encoder("openclip:ViT-B-16")
+
+
+def test_batches_side_by_side_give_the_same_bits():
+    from open_clip.transformer import QuickGELU, VisionTransformer
+
+    from langfield.suite.torch_tower import TorchTower
+
+    torch.manual_seed(0)
+    small = VisionTransformer(224, 32, 48, 2, 4, 2.0, output_dim=10, act_layer=QuickGELU).eval()
+    tower = object.__new__(TorchTower)
+    tower._vit, tower._device = from_state(small.state_dict(), 4), torch.device("cpu")
+    images = list(np.random.default_rng(0).integers(0, 256, (20, 40, 40, 3), np.uint8))
+    before = torch.get_num_threads()
+    try:
+        found = [(torch.set_num_threads(n), tower.encode_images(images))[1] for n in (1, 2, 3)]
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+    torch.testing.assert_close(found[0][19:], tower.encode_images(images[19:]), atol=1e-5, rtol=0)
