@@ -21,9 +21,19 @@ from langfield.evaluate.report import Summary, as_text, summarise, write_report
 from langfield.evaluate.types import Features, Outcome, Rules, Subject
 from langfield.query.calibrate import presence
 from langfield.run import Run, open_run
+from langfield.scene import Scene
 
 ProtocolName = Literal[
-    "lerf-ovs-2d", "lerf-ovs-3d", "lerf-ovs-2d-held-out", "lerf-ovs-3d-held-out", "3d-ovs", "replica", "replica-3d"
+    "lerf-ovs-2d",
+    "lerf-ovs-3d",
+    "lerf-ovs-2d-held-out",
+    "lerf-ovs-3d-held-out",
+    "3d-ovs",
+    "replica",
+    "replica-3d",
+    "4d-langsplat",
+    "4d-langsplat-agnostic",
+    "4d-langsplat-never",
 ]
 
 
@@ -101,8 +111,11 @@ def subject_of(run: Run, text_encoder: str | None = None) -> Subject:
         segments, vectors = found.load()
         return segments.ids, vectors
 
-    encoder = run.text_encoder(text_encoder)
-    return Subject(run.field, run.frames, frozenset(run.training_names), encoder, features)
+    scene = Scene(run, text_encoder)
+    return Subject(
+        run.field, run.frames, frozenset(run.training_names), run.text_encoder(text_encoder), features,
+        (lambda: scene.events) if run.field.status_tracks is not None else None,
+    )  # fmt: skip
 
 
 def evaluate_protocol(rules: Rules, subject: Subject, labels: Path, folder: Path, seed: int = 0) -> Evaluated:

@@ -17,6 +17,7 @@ from langfield.capture.types import Frame
 from langfield.evaluate.labels import OfQuery, Query, draw_mask
 from langfield.evaluate.langsplat2d import box_list, is_in_a_box, measure_iou
 from langfield.evaluate.types import Features, Look, Subject
+from langfield.field.at_time import at_time
 from langfield.progress import track
 from langfield.query.image import language_of
 from langfield.query.relevancy import Phrases, encode_phrases, relevancy
@@ -59,9 +60,10 @@ def score_things(subject: Subject, queries: Sequence[Query]) -> list[Score]:
     """
 
     def answers(frame: Frame, phrases: Phrases) -> Iterator[tuple[Sight, float]]:
-        for found in best_in_view(subject.field, frame.camera, phrases):
+        field = at_time(subject.field, frame.camera.time_s)
+        for found in best_in_view(field, frame.camera, phrases):
             chosen = [] if found is None else [found.selection]
-            sights = see(subject.field, chosen, frame.camera)
+            sights = see(field, chosen, frame.camera)
             yield (sights[0], found.score) if found else (_nothing(frame), 0.0)
 
     return _score(subject, queries, answers)

@@ -22,6 +22,7 @@ from langfield.capture.types import Camera
 from langfield.evaluate.labels import OfQuery, Query, draw_mask
 from langfield.evaluate.langsplat2d import box_list, measure_iou
 from langfield.evaluate.types import Look, Selector, Subject
+from langfield.field.at_time import at_time
 from langfield.field.types import Field
 from langfield.progress import track
 from langfield.query.gaussians import MIN_OPACITY, RANGE_SHARE, gaussian_relevancy
@@ -78,8 +79,10 @@ def score_selections(subject: Subject, queries: Sequence[Query], select: Selecto
     cameras = {f.name: f.camera for f in subject.frames}
     scores = []
     for query in track(queries, "selections"):
-        mask = draw_selection(subject.field.gaussians, rows[query.text], cameras[query.frame])
-        drawn = blend_scores(subject.field, cameras[query.frame], relevancies[query.text])
+        camera = cameras[query.frame]
+        field = at_time(subject.field, camera.time_s)
+        mask = draw_selection(field.gaussians, rows[query.text], camera)
+        drawn = blend_scores(field, camera, relevancies[query.text])
         iou = measure_iou(mask, draw_mask(query.polygons, *mask.shape))
         scores.append(Score(query, iou, mask, drawn.amax(dim=0).cpu().numpy(), len(rows[query.text])))
     return scores

@@ -21,6 +21,7 @@ from langfield.evaluate.types import Losses, Outcome, Scored
 Photos = Callable[[str], UInt8[np.ndarray, "H W 3"]]
 MAX_FAILURES = 60
 MAX_RIGHT = 6
+WHEN = "when the answer holds, and when it is so"
 CAPTIONS = ("the photo, label outlined", "relevancy, 0.4 to 0.7", "answer against label")
 
 
@@ -137,14 +138,15 @@ def _losses_bar(summary: Summary) -> str:
 
 def _card(entry: Entry, photos: Photos) -> str:
     score, look = entry.score, entry.score.look()
-    pictures = ""
+    pictures, strip = "", ""
     if look is not None:
         drawn = zip(draw_three(photos(look.frame or score.frame), look), CAPTIONS, strict=True)
         pictures = "".join(_figure(as_jpeg(picture), caption, score.text) for picture, caption in drawn)
+        strip = "" if look.strip is None else _figure(as_jpeg(look.strip), WHEN, score.text)
     return (
         f'<article class="{"failed" if entry.failed else "right"}"><h3>{escape(score.text)}'
         f" <small>{escape(score.frame)}</small></h3><p><b>IoU {score.iou:.2f}</b> {_values(score)}{_limits(entry.lost)}"
-        f'</p><p class="verdict">{escape(entry.verdict)}</p><div class=three>{pictures}</div></article>'
+        f'</p><p class="verdict">{escape(entry.verdict)}</p><div class=three>{pictures}</div>{strip}</article>'
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from langfield.evaluate import langsplat2d, lerf, lerf3d, ovs3d, replica
+from langfield.evaluate import dynamic, dynamic_score, langsplat2d, lerf, lerf3d, ovs3d, replica
 from langfield.evaluate.types import Rules
 
 LERF = "a folder of LERF-OVS label files"
 PICTURES = "pictures of class ids and their names"
 POINTS = "a PLY of labelled points and the classes' names"
+OVER_TIME = dynamic_score.SHARED
 
 PROTOCOLS: dict[str, Rules] = {
     rules.name: rules
@@ -25,5 +26,17 @@ PROTOCOLS: dict[str, Rules] = {
         Rules("3d-ovs", 1, ovs3d.METRICS, "3D-OVS, a class a pixel", "a 3D-OVS scene", ovs3d.score),
         Rules("replica", 1, replica.METRICS, "per-class mIoU of pixels", PICTURES, replica.score_pixels),
         Rules("replica-3d", 1, replica.METRICS, "per-class mIoU of points", POINTS, replica.score_points),
+        Rules(
+            dynamic.NAME, dynamic.VERSION, dynamic_score.TIMED, "4D LangSplat's, when a state holds", OVER_TIME,
+            dynamic_score.score_timed,
+        ),
+        Rules(
+            f"{dynamic.NAME}-agnostic", dynamic.VERSION, dynamic_score.AGNOSTIC, "4D LangSplat's, things at any time",
+            OVER_TIME, dynamic_score.score_agnostic,
+        ),
+        Rules(
+            f"{dynamic.NAME}-never", dynamic.VERSION, dynamic_score.NEVER, "states that never occur", OVER_TIME,
+            dynamic_score.score_never,
+        ),
     )
 }  # fmt: skip

@@ -13,6 +13,7 @@ from langfield.capture.types import Frame
 from langfield.evaluate.labels import Labels
 from langfield.evaluate.langsplat2d import Score, score_query
 from langfield.evaluate.types import Features
+from langfield.field.at_time import at_time
 from langfield.field.types import Field
 from langfield.progress import track
 from langfield.query.image import language_of, relevancy_maps
@@ -72,8 +73,8 @@ def _of_frame(frame: Frame, labels: Labels, maps: Callable[[Frame, Sequence[str]
 
 
 def field_maps(field: Field, frame: Frame, phrases: Phrases) -> Maps:
-    """Draw a frame's relevancy maps from a field."""
-    return relevancy_maps(field, frame.camera, phrases).float().cpu().numpy()
+    """Draw a frame's relevancy maps from a field, as it is at the frame's time."""
+    return relevancy_maps(at_time(field, frame.camera.time_s), frame.camera, phrases).float().cpu().numpy()
 
 
 @torch.no_grad()

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int16, Int64
+from jaxtyping import Bool, Float, Float32, Int16, Int64, UInt8
 from torch import Tensor
 
 from langfield.capture.types import Frame
 from langfield.field.types import Field
+from langfield.query.event import EventAsker
 from langfield.query.relevancy import Phrases
 from langfield.suite.types import TextEncoder
 
@@ -34,6 +35,8 @@ class Subject:
     encoder: TextEncoder
     features: Callable[[Frame], Features | None]
     """2D features of a frame where they are there."""
+    events: Callable[[], EventAsker] | None = None
+    """Gives what answers when something is so, where states of things are known."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Look:
     peak_px: tuple[int, int] | None = None
     frame: str | None = None
     """Frame of the maps where it is not the query's own."""
+    strip: UInt8[np.ndarray, "h w 3"] | None = None
+    """A picture shown below: when an answer holds."""
 
 
 class Scored(Protocol):
