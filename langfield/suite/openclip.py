@@ -52,7 +52,7 @@ class OpenClip:
         self, spec: str, model: Any, transform: Any, tokenizer: Any, licence: str = "see the model's card"
     ) -> None:
         self.name = spec
-        self._model, self._transform, self._tokenizer = model.eval(), transform, tokenizer
+        self._model, self._transform, self.tokenizer = model.eval(), transform, tokenizer
         self._device = torch.device("cpu")
         self.dim = int(tokenizer_dim(model, tokenizer))
         self.provenance: dict[str, Any] = {
@@ -65,15 +65,19 @@ class OpenClip:
         """Give one float32 unit vector per picture (RGB, any sizes)."""
         rows = []
         for start in range(0, len(images), BATCH):
-            pixels = torch.stack([self._transform(Image.fromarray(i)) for i in images[start : start + BATCH]])
-            rows.append(self._model.encode_image(pixels.to(self._device)).float().cpu())
+            pixels = self.pixels(images[start : start + BATCH]).to(self._device)
+            rows.append(self._model.encode_image(pixels).float().cpu())
         return F.normalize(torch.cat(rows), dim=1) if rows else torch.zeros(0, self.dim)
+
+    def pixels(self, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Float[Tensor, "B 3 S S"]:
+        """Give the network's input of RGB pictures of any sizes."""
+        return torch.stack([self._transform(Image.fromarray(image)) for image in images])
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Float[Tensor, "B D"]:
         """Give one float32 unit vector per text."""
         rows = [
-            self._model.encode_text(self._tokenizer(list(texts[i : i + BATCH])).to(self._device)).float().cpu()
+            self._model.encode_text(self.tokenizer(list(texts[i : i + BATCH])).to(self._device)).float().cpu()
             for i in range(0, len(texts), BATCH)
         ]
         return F.normalize(torch.cat(rows), dim=1) if rows else torch.zeros(0, self.dim)

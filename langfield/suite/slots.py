@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from langfield.suite.head import Head
 
-ClipModel = Any
+if TYPE_CHECKING:
+    from langfield.suite.model import ClipModel
+
 Encode = Callable[[Sequence[str]], Tensor]
 """Texts to unit vectors [n, D]."""
 NONE_OF_THESE = -1

@@ -14,6 +14,7 @@ Cost: a few products of M x M numbers for M examples, milliseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int64
@@ -22,7 +23,10 @@ from torch.nn.functional import cross_entropy
 
 from langfield.errors import SettingsError
 from langfield.suite.head import AGAINST, Head
-from langfield.suite.slots import NONE_OF_THESE, ClipModel, FewShotTask
+from langfield.suite.slots import NONE_OF_THESE, FewShotTask
+
+if TYPE_CHECKING:
+    from langfield.suite.model import ClipModel
 
 NEEDS = ()
 GRID = tuple(10 ** (step / 2) for step in range(-8, 5))
