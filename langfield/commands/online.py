@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +57,8 @@ def online(
     The finished run is an ordinary one: query, eval, view and export open it.
 
     Args:
-        source: a folder in TUM's or Replica's layout. Frames need depth, or the map cannot begin.
+        source: a folder in TUM's or Replica's layout, or a posed capture. Frames need depth, or --rgb-only: depth then
+            comes from the capture's points, --points or --depth-model.
         options: how it is mapped.
     """
     from langfield.online.run import run_stream
@@ -96,8 +97,27 @@ def _begin(source: Path | None, options: OnlineOptions) -> tuple[Online, FrameSo
         return session, _stream(source or session.folder.about.data, options)
     stream = _stream(source, options)
     name = source.resolve().name if source is not None else "socket"
-    folder = folder_in(options.out, name)
-    return start(folder, options.settings, features, stream.name, source and source.resolve()), stream
+    folder, settings = folder_in(options.out, name), _with_points(options.settings, source)
+    return start(folder, settings, features, stream.name, source and source.resolve()), stream
+
+
+def _with_points(settings: OnlineSettings, source: Path | None) -> OnlineSettings:
+    """Take the points of a capture that lies beside a stream of pictures alone, and say where depth comes from."""
+    from langfield.online.rgb.beside import points_beside
+
+    if not settings.pictures_alone:
+        return settings
+    if settings.points is None and source is not None:
+        settings = replace(settings, points=points_beside(source))
+    if settings.points is not None:
+        settings = replace(settings, points=settings.points.resolve())
+        say(f"depth comes from the points of {settings.points}")
+    elif settings.depth_model is None:
+        say(
+            "no points lie beside these pictures and no --depth-model is given: distances are guessed, the map's scale"
+            " is a guess and its shape will be poor"
+        )
+    return settings
 
 
 def _stream(source: Path | None, options: OnlineOptions) -> FrameSource:

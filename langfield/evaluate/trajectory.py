@@ -66,6 +66,14 @@ def rigid_fit(
     return turn, b - turn @ a
 
 
+def scale_fit(found: Float[np.ndarray, "P 3"], truth: Float[np.ndarray, "P 3"]) -> float:
+    """Give the factor by which points grow under the similarity that brings them nearest to others (Umeyama 1991)."""
+    a, b = found - found.mean(axis=0), truth - truth.mean(axis=0)
+    u, size, vt = np.linalg.svd(b.T @ a)
+    size[-1] *= np.sign(np.linalg.det(u @ vt)) or 1.0
+    return float(size.sum() / max((a**2).sum(), 1e-12))
+
+
 def depth_l1(
     drawn: Float[np.ndarray, "H W"], truth: Float[np.ndarray, "H W"], covered: Bool[np.ndarray, "H W"]
 ) -> float | None:

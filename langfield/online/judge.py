@@ -13,7 +13,7 @@ from torch import Tensor
 
 from langfield.capture.stream import Recorded, RgbdFrame, at_size
 from langfield.capture.types import Camera
-from langfield.evaluate.trajectory import PathError, depth_l1, path_error
+from langfield.evaluate.trajectory import PathError, depth_l1, path_error, scale_fit
 from langfield.field.photometric import psnr
 from langfield.online.path import Step
 from langfield.online.session import Online
@@ -45,7 +45,24 @@ def judge_path(
     both = [(p, truth[s.index]) for s, p in zip(steps, poses, strict=True) if s.index in truth]
     if len(both) < 2:
         return None
-    return path_error([p.double().cpu().numpy() for p, _ in both], [t.double().cpu().numpy() for _, t in both])
+    return path_error(*_arrays(both))
+
+
+def judge_shape(
+    steps: Sequence[Step], poses: Sequence[Float[Tensor, "4 4"]], truth: Mapping[int, Float[Tensor, "4 4"]]
+) -> dict[str, float] | None:
+    """Compare a path of unknown scale: the factor that brings it nearest, and what is wrong with it then."""
+    both = [(p, truth[s.index]) for s, p in zip(steps, poses, strict=True) if s.index in truth]
+    if len(both) < 3:
+        return None
+    found, true = _arrays(both)
+    scale = scale_fit(np.stack(found)[:, :3, 3], np.stack(true)[:, :3, 3])
+    grown = [np.vstack([np.column_stack([T[:3, :3], scale * T[:3, 3]]), T[3:]]) for T in found]
+    return {"scale": scale, "ate_rmse": path_error(grown, true).ate_rmse}
+
+
+def _arrays(both: Sequence[tuple[Tensor, Tensor]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    return [p.double().cpu().numpy() for p, _ in both], [t.double().cpu().numpy() for _, t in both]
 
 
 @torch.no_grad()
@@ -81,22 +98,25 @@ def judge(online: Online, source: Recorded, most: int = 24) -> dict[str, Any]:
         most: frames that are drawn, evenly spread.
 
     Returns:
-        path (None without given poses), frames, keyframes: as JSON data.
+        path (None without given poses), frames, keyframes: as JSON data; of pictures alone also path_scaled.
     """
     keyframes = online.slam.keyframes
     poses, steps = online.path.poses(keyframes), online.path.steps
     given = {i: shot.T_world_camera for i, shot in enumerate(source.shots)}
-    path = judge_path(steps, poses, {i: torch.from_numpy(T) for i, T in given.items() if T is not None})
+    truth = {i: torch.from_numpy(T) for i, T in given.items() if T is not None}
+    path, alone = judge_path(steps, poses, truth), online.settings.pictures_alone
     own = {k.frame.index for k in keyframes}
     rows = [i for i, s in enumerate(steps) if s.index not in own]
     rows = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int))]
     others = (_seen(online, source[steps[i].index], poses[i], steps[i].exposure) for i in rows)
-    gaussians = online.slam.gaussians
-    return {
+    gaussians, side = online.slam.gaussians, online.settings.side_px
+    whole = ((at_size(source[k.frame.index], side) if alone else k.frame, k.camera, k.exposure) for k in keyframes)
+    found = {
         "path": None if path is None else vars(path),
         "frames": vars(judge_map(gaussians, others)),
-        "keyframes": vars(judge_map(gaussians, [(k.frame, k.camera, k.exposure) for k in keyframes])),
+        "keyframes": vars(judge_map(gaussians, whole)),
     }
+    return found | {"path_scaled": judge_shape(steps, poses, truth)} if alone else found
 
 
 def _seen(

@@ -72,9 +72,15 @@ class Mapper:
         """Say how large the scene is, world units, before the first Gaussian comes."""
         self.scale, self.rows = scale, self._rows(scale)
 
-    def insert(self, new: Mapped) -> MapChange:
-        """Add Gaussians where a keyframe sees what the map lacks."""
+    def insert(self, new: Mapped, filled: Float[Tensor, "H W"] | None = None) -> MapChange:
+        """Add Gaussians where a keyframe sees what the map lacks.
+
+        Args:
+            new: the keyframe.
+            filled: depth to put them at, world units, where the keyframe's own is known at single pixels only.
+        """
         s, seen = self.settings, replace(new.seen, camera=new.camera)
+        seen = seen if filled is None else replace(seen, depth=filled)
         view = None
         if len(self.rows):
             with torch.no_grad(), kernels_only():

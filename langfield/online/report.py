@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Outcome = Literal["skipped", "refused", "lost", "tracked", "keyframe"]
-STAGES = ("gate", "track", "map", "features", "language", "publish", "save")
+STAGES = ("gate", "track", "depth", "map", "features", "language", "publish", "save")
 """In the order a keyframe goes through them."""
 
 

@@ -16,12 +16,13 @@ from langfield.errors import FormatError, LangfieldError, StorageError
 from langfield.field.types import Field
 from langfield.online.asking import ONLINE_ASK, Asker, Glimpse
 from langfield.online.folder import STATE, OnlineFolder
-from langfield.online.gate import Seen, judge, usable
+from langfield.online.gate import Seen, Verdict, judge, usable
 from langfield.online.language import LanguageParts
 from langfield.online.path import CameraPath, Step, tum_text
 from langfield.online.pose import inverse
 from langfield.online.report import Clock, FrameReport, Tally
 from langfield.online.resume import Kept, Saved, kept_tensors, load, save
+from langfield.online.rgb.depths import Depths
 from langfield.online.settings_read import read_settings
 from langfield.online.shelf import Shelf
 from langfield.online.slam import KeyframeStep, Slam
@@ -53,10 +54,11 @@ class Online:
     Args:
         folder: of the run; `langfield.online.start` makes one with everything that belongs to it.
         teacher: how language gets in; None for a map without.
+        depths: gives depth to pictures alone; None where it comes with them, or is guessed.
     """
 
-    def __init__(self, folder: OnlineFolder, teacher: Teacher | None) -> None:
-        self.folder, self.teacher = folder, teacher
+    def __init__(self, folder: OnlineFolder, teacher: Teacher | None, depths: Depths | None = None) -> None:
+        self.folder, self.teacher, self.depths = folder, teacher, depths
         self.settings: OnlineSettings = folder.about.settings
         self.slam, self.path, self.tally = Slam(self.settings), CameraPath(), Tally()
         self.asker = Asker(folder.about.features.text_encoder)
@@ -107,13 +109,14 @@ class Online:
         if self._unsaved:
             self._save()
         clock = Clock(self._give_way)
-        seen = self._seen
+        seen, alone = self._seen, self.settings.pictures_alone
+        frame = replace(frame, depth_m=None) if alone else frame
         with clock.at("gate"):
             verdict, self._seen = judge(frame, seen)
-        said = [verdict.sentence] if verdict.sentence else []
-        good = verdict.good and (bool(self._kept) or self.settings.rgb_only or verdict.use == "use")
-        if verdict.good and not good:
-            said.append("a map begins with a frame that has depth, or with the setting rgb-only")
+        said = [verdict.sentence] if verdict.sentence and not (alone and verdict.reason == "depth") else []
+        missing = "" if self._kept or not verdict.good else self._missing(frame, verdict)
+        good = verdict.good and not missing
+        said += [missing] if missing else []
         report = FrameReport(frame.index, frame.name, "refused", tuple(said), seconds=clock.seconds)
         if not good:
             return self._told(report)
@@ -122,6 +125,14 @@ class Online:
         except StorageError:
             self._seen = self._seen if self._unsaved else seen  # a frame that is not in may come again
             raise
+
+    def _missing(self, frame: RgbdFrame, verdict: Verdict) -> str:
+        """Say what a frame lacks to begin a map with; nothing where it lacks nothing."""
+        if self.depths is not None and self.depths.points is not None and not frame.has_pose:
+            return "a map over points begins with a frame whose pose is given, in the points' own world"
+        if self.settings.pictures_alone or verdict.use == "use":
+            return ""
+        return "a map begins with a frame that has depth, or with the setting rgb-only"
 
     def _take(self, frame: RgbdFrame, picture: Path | None, report: FrameReport, clock: Clock) -> FrameReport:
         """Track a frame that may come in, and make it a keyframe where one is due."""
@@ -138,6 +149,7 @@ class Online:
         if not due:
             self._follow(arrival, self._placed[max(self._placed)])
             return report
+        arrival = replace(arrival, frame=self._with_depth(arrival, clock))
         new = self._enter(arrival, clock)
         self._publish(new.id, clock)
         with clock.at("save"):
@@ -158,6 +170,15 @@ class Online:
         picture = str(arrival.picture) if arrival.picture is not None else ""
         frame, exposure = arrival.frame, arrival.tracked.exposure
         self.path.add(Step(frame.index, frame.time_s, keyframe.id, T, frame.name, picture, exposure))
+
+    def _with_depth(self, arrival: Arrival, clock: Clock) -> RgbdFrame:
+        """Give a frame that is to be a keyframe depth from points or a model, where it is to come from there."""
+        frame = arrival.frame
+        if self.depths is None:
+            return frame
+        with clock.at("depth"):
+            camera = replace(frame.camera, T_world_camera=arrival.tracked.T_world_camera)
+            return self.depths(frame, camera, self.slam.depth_at(camera))
 
     def _enter(self, arrival: Arrival, clock: Clock) -> Keyframe:
         """Make a keyframe: map first, then language, whose rows follow those of the map."""
@@ -215,7 +236,8 @@ class Online:
     def _field(self, parts: LanguageParts | None) -> Field:
         if self.teacher is not None:
             self._encoder = self.teacher.encoder or self._encoder
-        told, gaussians = self.folder.provenance(self._encoder), self.slam.gaussians.detach()
+        inputs = {"depth": self.depths.about} if self.depths is not None else None
+        told, gaussians = self.folder.provenance(self._encoder, inputs), self.slam.gaussians.detach()
         if parts is None:
             return Field(gaussians, None, None, told)
         return Field(

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from langfield.capture.stream import RgbdFrame
+from langfield.capture.types import Camera
 from langfield.device import raster_device
 from langfield.errors import FormatError
 from langfield.online import keyframes as choice
@@ -19,7 +21,9 @@ from langfield.online.align import grey_of
 from langfield.online.keyframes import Cloud, cloud_of, cloud_of_grid, least_novel, next_window
 from langfield.online.mapping import Mapped, Mapper
 from langfield.online.pose import foretold
-from langfield.online.tracking import PLAIN, Reference, Seen, State, Tracked, Tracker, seen_of
+from langfield.online.rgb.depths import filled
+from langfield.online.surface import depth_of
+from langfield.online.tracking import PLAIN, Reference, Seen, State, Tracked, Tracker, drawn, seen_of
 from langfield.online.types import Keyframe, MapChange, OnlineSettings
 from langfield.raster import Gaussians, rasterize
 from langfield.raster.threads import kernels_only
@@ -178,12 +182,22 @@ class Slam:
         return replace(seen, camera=replace(frame.camera, T_world_camera=tracked.T_world_camera))
 
     def _cloud(self, seen: Seen) -> Cloud:
-        """Give a view's grid, from the map where the frame has no depth."""
-        if seen.has_depth or len(self._mapper.rows) == 0:
+        """Give a view's grid, from the map where the frame has no depth of its own."""
+        own = seen.has_depth and not self.settings.pictures_alone
+        if own or len(self._mapper.rows) == 0:
             return cloud_of(seen.depth, seen.camera)
         with torch.no_grad():
             view = rasterize(self.gaussians, seen.camera)
-        return cloud_of(torch.where(view.alpha > 0.5, view.depth / view.alpha.clamp_min(1e-6), 0.0), seen.camera)
+        there, depth = view.alpha > 0.5, view.depth / view.alpha.clamp_min(1e-6)
+        elsewhere = depth[there].median() if bool(there.any()) else 0.0  # what the map lacks is seen all the same
+        return cloud_of(torch.where(there, depth, elsewhere), seen.camera)
+
+    def depth_at(self, camera: Camera) -> Float[np.ndarray, "H W"]:
+        """Give the depth of the map's surface from a camera, world units, float32; 0 where the map shows little."""
+        if len(self._mapper.rows) == 0:
+            return np.zeros((camera.height, camera.width), np.float32)
+        with torch.no_grad(), kernels_only():
+            return depth_of(drawn(self.gaussians, camera), camera, self.settings.mapping.thin)[0].cpu().numpy()
 
     def add_keyframe(self, frame: RgbdFrame, tracked: Tracked) -> KeyframeStep:
         """Make a frame a keyframe: add Gaussians, learn on the window, refine its poses, prune, hold the caps.
@@ -203,7 +217,7 @@ class Slam:
     def _added(self, frame: RgbdFrame, tracked: Tracked) -> KeyframeStep:
         new = self._entered(frame, tracked)
         self._references.clear()
-        changes = [self._mapper.insert(new)]
+        changes = [self._mapper.insert(new, self._filled(frame))]
         self._clouds[new.id] = self._cloud(self._at(tracked, frame))
         self._window = next_window(self._window, new.id, self._clouds, self.settings.keyframes)
         moved = self._learn(new)
@@ -213,6 +227,11 @@ class Slam:
             changes.append(self._mapper.evict(self.settings.caps.max_gaussians, list(self._kept.values())))
         self._path = [*self._path[:-1], new.state]  # tracking goes on from where mapping has moved the keyframe
         return KeyframeStep(new.id, tuple(changes), tuple(k for k in moved if k not in dropped), dropped)
+
+    def _filled(self, frame: RgbdFrame) -> Tensor | None:
+        """Give depth for new Gaussians between the few pixels where points tell it; None where a frame has its own."""
+        depth = filled(frame) if self.settings.pictures_alone else None
+        return None if depth is None else torch.from_numpy(depth).to(self.device)
 
     def _entered(self, frame: RgbdFrame, tracked: Tracked) -> Mapped:
         state, seen = State(tracked.T_world_camera, tracked.exposure), self._at(tracked, frame)

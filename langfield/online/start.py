@@ -12,6 +12,7 @@ from langfield.errors import FormatError
 from langfield.online.features import FeatureMaker, StageFeatures, quick_settings
 from langfield.online.folder import METHOD, STATE, About, OnlineFolder
 from langfield.online.language_lift import LiftedLanguage
+from langfield.online.rgb.depths import depths_for
 from langfield.online.session import Online
 from langfield.online.settings_read import read_settings
 from langfield.online.shelf import STATE as STATE_FILE
@@ -40,7 +41,7 @@ def start(
         data: where it comes from; the run's folder where None.
 
     Raises:
-        FormatError: the folder holds a run already.
+        FormatError: the folder holds a run already, or points or a depth model are damaged.
         EnvironmentProblem: weights are missing.
         SettingsError: a setting lies outside its range.
         StorageError: the folder cannot be written.
@@ -50,7 +51,8 @@ def start(
         raise FormatError("there is a run in this folder already", folder, "resume it, or choose another folder")
     quick = quick_settings()
     teacher, told = _teacher(settings, features, quick), _feature_settings(features, quick)
-    return Online(OnlineFolder(folder, About(settings, told, source, data or folder)), teacher)
+    depths = depths_for(settings)
+    return Online(OnlineFolder(folder, About(settings, told, source, data or folder)), teacher, depths)
 
 
 def resume(folder: Path, features: FeatureMaker | None = None) -> Online:
@@ -71,7 +73,8 @@ def resume(folder: Path, features: FeatureMaker | None = None) -> Online:
     settings = read_settings(OnlineSettings, told.get("settings"), folder / MANIFEST)
     found = read_settings(RunSettings, manifest.get("settings"), folder / MANIFEST)
     about = About(settings, found, str(told.get("source")), Path(str(manifest.get("data"))))
-    online = Online(OnlineFolder(folder, about), _teacher(settings, features, found))
+    teacher, depths = _teacher(settings, features, found), depths_for(settings)
+    online = Online(OnlineFolder(folder, about), teacher, depths)
     if (folder / STATE / STATE_FILE).is_file():
         online.resume()
     return online

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jaxtyping import Int64
@@ -51,7 +52,12 @@ class OnlineSettings:
     snapshot_s: float = 5.0
     """Seconds between two states of the map that are written for whoever looks at it meanwhile."""
     rgb_only: bool = False
-    """Begin with a frame without depth: distances are guessed and learned, and the map's scale is a guess."""
+    """Use no depth of the stream. Without points or a depth model distances are guessed and learned then, and the
+    map's scale is a guess."""
+    points: Path | None = None
+    """Points in the world of the stream's poses that give depth instead of the stream: a PLY, or a capture's folder."""
+    depth_model: str | None = None
+    """Model that sees depth in a picture, instead of the stream's: transformers:FOLDER_OR_NAME."""
     caps: Caps = field(default_factory=Caps)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
@@ -61,6 +67,11 @@ class OnlineSettings:
     """Where the map is computed."""
     seed: int = 42
     """Seed of everything random."""
+
+    @property
+    def pictures_alone(self) -> bool:
+        """Whether depth of the stream is left aside."""
+        return self.rgb_only or self.points is not None or self.depth_model is not None
 
     def check(self) -> None:
         """Check the ranges of what is no part's own.
@@ -77,7 +88,8 @@ class OnlineSettings:
 
     def result_settings(self) -> dict[str, Any]:
         """Give what decides a map as JSON data (not where it is computed)."""
-        return {k: v for k, v in plain(self).items() if k != "device"}
+        points = None if self.points is None else self.points.name
+        return {k: v for k, v in plain(self).items() if k != "device"} | {"points": points}
 
     def key(self) -> str:
         """Give the hash of what decides a map."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from langfield.artefacts import content_key, file_key
 from langfield.errors import EnvironmentProblem, FormatError, SettingsError
 from langfield.progress import say, track
 from langfield.weights.archive import BLOCK_BYTES
@@ -167,3 +169,18 @@ def check_reachable(url: str, what: str, remedy: str) -> None:
         httpx2.head(require_https(url), timeout=REACH_TIMEOUT_S)
     except (httpx2.HTTPError, OSError, RuntimeError) as error:  # RuntimeError: what blocked sockets raise in tests
         raise EnvironmentProblem(f"the model hub that has {what} cannot be reached", None, remedy) from error
+
+
+def in_cache(name: str, revision: str | None) -> bool:
+    """Say whether a model of the hub lies in this machine's cache already."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str)
+
+
+def weights_version(folder: Path, model: Any, local: bool) -> str:
+    """Give the hub's commit of a model of transformers, or a hash of a folder's weights and settings."""
+    if not local:
+        return str(getattr(model.config, "_commit_hash", None))
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json", ".jinja", ".txt"))
+    return content_key([(path.name, file_key(path)) for path in files])

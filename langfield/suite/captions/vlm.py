@@ -12,10 +12,9 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from langfield.artefacts import content_key, file_key
 from langfield.errors import EnvironmentProblem, FormatError
 from langfield.suite.captions.types import Speechless, tidy
-from langfield.weights.hub import check_reachable
+from langfield.weights.hub import check_reachable, in_cache, weights_version
 
 VERSION = 1  # of how pictures and prompts are given to the model
 MAX_TOKENS = 128
@@ -85,7 +84,7 @@ def load(where: str) -> Vlm:
     """
     name, _, revision = where.partition("@")
     local = Path(where).is_dir()
-    if not local and not _cached(name, revision or None):
+    if not local and not in_cache(name, revision or None):
         from huggingface_hub import constants
 
         check_reachable(constants.ENDPOINT, name, REMEDY)
@@ -101,18 +100,4 @@ def load(where: str) -> Vlm:
         raise FormatError(f"no image-text model: {str(error).splitlines()[0][:200]}", where, REMEDY) from error
     except OSError as error:
         raise EnvironmentProblem(f"{where} cannot be had: {str(error).splitlines()[0][:200]}", None, REMEDY) from error
-    return Vlm(Path(where).name if local else name, model, processor, _version(Path(where), model, local))
-
-
-def _version(folder: Path, model: Any, local: bool) -> str:
-    """Give the hub's commit, or a hash of the folder's weights and settings."""
-    if not local:
-        return str(getattr(model.config, "_commit_hash", None))
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json", ".jinja", ".txt"))
-    return content_key([(path.name, file_key(path)) for path in files])
-
-
-def _cached(name: str, revision: str | None) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str)
+    return Vlm(Path(where).name if local else name, model, processor, weights_version(Path(where), model, local))
