@@ -55,6 +55,7 @@ def _parts(what: OnlineBench) -> Mapping[str, Callable[[], dict[str, Any]]]:
         "given": partial(_walk, what, "given", what.scene, given),
         "tracked": partial(_walk, what, "tracked", what.scene, tracked),
         "noisy": partial(_noisy, what, tracked),
+        "stale": partial(_walk, what, "stale", what.scene, replace(given, freshen_s=0.0)),
         "online-langsplat": partial(_walk, what, "online-langsplat", what.scene, paper),
         "costs": partial(_costs, what),
         "language update": lambda: measure_updates(*made_updates()),
@@ -116,6 +117,11 @@ def against(parts: Mapping[str, Any]) -> dict[str, float]:
     if "stages" in given and "stages" in paper:
         mine, theirs = (p["stages"]["language"]["ms_each"] for p in (given, paper))
         found["paper_language_ms_over_ours"] = round(theirs / mine, 2)
+    for name in ("given", "stale", "tracked", "noisy"):
+        part = parts.get(name, {})
+        if "words" in part and "words_live" in part:
+            live, finished = (part[kind]["lerf-ovs-2d"]["things"]["mIoU"] for kind in ("words_live", "words"))
+            found[f"{name}_live_mIoU_over_finished"] = round(live / max(finished, 1e-9), 4)
     return found
 
 
@@ -143,7 +149,8 @@ def _walk_lines(name: str, part: Mapping[str, Any]) -> list[str]:
             depth = "unknown" if one["depth_l1"] is None else f"{100 * one['depth_l1']:.2f} cm"
             lines.append(f"  {kind}: PSNR {one['psnr_db']:.2f} dB, depth L1 {depth}")
     lines += [f"  {s}: {r['ms_each']} ms, {r['times']} times, {r['share']:.0%}" for s, r in part["stages"].items()]
-    for protocol, sources in part.get("words", {}).items():
-        lines += [f"  {protocol}, {source}: {values}" for source, values in sources.items()]
+    for kind, when in (("words", "finished"), ("words_live", "while it grew")):
+        for protocol, sources in part.get(kind, {}).items():
+            lines += [f"  {when}, {protocol}, {source}: {values}" for source, values in sources.items()]
     lines += [f"  {what}: {part[what]}" for what in ("asked", "offline") if part.get(what)]
     return lines

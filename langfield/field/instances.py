@@ -30,6 +30,8 @@ class Instances:
     """Rows into the field's Gaussians, rising within an instance."""
     members: Int32[Tensor, "S 3"]
     """Instance, number of the view, segment (a row of that view's table): what it was made of, in rising order."""
+    ids: Int64[Tensor, " I"] | None = None
+    """A name that each thing has kept for as long as it has been mapped, no two the same; None where none was given."""
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -76,6 +78,7 @@ class Instances:
             torch.cat([sizes.new_zeros(1), sizes[order].cumsum(0)]),
             rows[torch.argsort(number[owner], stable=True)].int(),
             members[torch.argsort(members[:, 0], stable=True)],
+            None if self.ids is None else self.ids[order],
         )
 
     def order_of_kept(self, kept: Bool[Tensor, " N"]) -> Int64[Tensor, " J"]:
@@ -85,7 +88,7 @@ class Instances:
 
     def tensors(self) -> dict[str, Tensor]:
         """Give the state for `artefacts.write_tensors`."""
-        return {name: getattr(self, name) for name in KINDS}
+        return {name: found for name in KINDS if (found := getattr(self, name)) is not None}
 
 
 KINDS = {
@@ -95,7 +98,9 @@ KINDS = {
     "first": (torch.int64, 1),
     "rows": (torch.int32, 1),
     "members": (torch.int32, 2),
+    "ids": (torch.int64, 1),
 }
+OPTIONAL = {"ids"}
 
 
 def load_instances(tensors: Mapping[str, Tensor], n: int, dim: int) -> Instances:
@@ -109,11 +114,11 @@ def load_instances(tensors: Mapping[str, Tensor], n: int, dim: int) -> Instances
     Raises:
         FormatError: tensors are missing or of another kind, or numbers point at what is not there.
     """
-    if set(tensors) != set(KINDS):
+    if set(tensors) | OPTIONAL != set(KINDS):
         odd = ", ".join(sorted(set(tensors) ^ set(KINDS)))
         raise FormatError("instances have missing or unknown tensors", odd[:80], REMEDY)
-    for name, (dtype, axes) in KINDS.items():
-        tensor = tensors[name]
+    for name, tensor in tensors.items():
+        dtype, axes = KINDS[name]
         if tensor.dtype != dtype or tensor.ndim != axes:
             found = f"{name}: {tuple(tensor.shape)}, {tensor.dtype}"
             raise FormatError(f"an instance tensor is not {dtype} of {axes} axes", found, REMEDY)
@@ -130,6 +135,8 @@ def _shape_problem(found: Instances, dim: int) -> str | None:
         return f"vectors of width {found.vectors.shape[1]}, the field's embeddings have {dim}"
     if len(found.views) != count or len(found.reliability) != count or len(found.first) != count + 1:
         return f"{count} vectors, {len(found.views)} views, {len(found.first)} beginnings"
+    if found.ids is not None and len(found.ids) != count:
+        return f"{count} vectors, {len(found.ids)} ids"
     return None if found.members.shape[1] == 3 else f"members have {found.members.shape[1]} columns, not 3"
 
 
@@ -146,4 +153,6 @@ def _value_problem(found: Instances, n: int) -> str | None:
     members = found.members
     if len(members) and (int(members.min()) < 0 or int(members[:, 0].max()) >= len(found)):
         return f"a member names none of the {len(found)} instances"
+    if found.ids is not None and len(found.ids.unique()) != len(found.ids):
+        return "two instances have one id"
     return None

@@ -23,7 +23,7 @@ from langfield.raster.types import Gaussians
 
 Version = tuple[int, int]
 """Major and minor: a program reads files of its own major version, and of older ones."""
-VERSION: Version = (3, 1)
+VERSION: Version = (3, 2)
 SIZES: dict[str, Container[int]] = {
     "N": range(1, 2**31), "K": (1, 4, 9, 16), "L": range(1, 9), "M": range(1, 17), "k": range(1, 65), "q": range(1, 65),
 }  # fmt: skip
@@ -54,7 +54,8 @@ class Part:
     name: str
     """Of the tensor in the file."""
     at: str
-    """Where it belongs in the field: an attribute, or GROUP.PATH; a group is there whole or not at all."""
+    """Where it belongs in the field: an attribute, or GROUP.PATH; a group is there whole or not at all, but for parts
+    that are optional."""
     shape: tuple[int | str, ...]
     dtypes: Mapping[torch.dtype, Version]
     """Number formats, and the first version whose programs know the part in that format."""
@@ -62,6 +63,8 @@ class Part:
     """Every field has it, and no program may go on without knowing it."""
     check: Check = lambda tensor, known: None  # noqa: ARG005
     """Says what is wrong with its numbers, or None."""
+    optional: bool = False
+    """Its group may be without it."""
 
 
 def _like_means(tensor: Tensor, known: Known) -> str | None:
@@ -127,6 +130,7 @@ PARTS = (
     Part("instances.first", "instances.first", ("I+1",), _since((3, 0), torch.int64)),
     Part("instances.rows", "instances.rows", ("P",), _since((3, 0), torch.int32)),
     Part("instances.members", "instances.members", ("S", 3), _since((3, 0), torch.int32)),
+    Part("instances.ids", "instances.ids", ("I",), _since((3, 2), torch.int64), optional=True),
     _row("deformation.planes.cells", ("C", "E"), *FLOATS),
     _row("deformation.planes.sides", ("M", 4), torch.int32),
     _row("deformation.planes.box", (2, 3), *FLOATS),
@@ -196,7 +200,7 @@ def put_together(tensors: Mapping[str, Tensor], codec: Codec | None, captions: C
         group, name = _place(part)
         if part.name not in tensors:
             begun = any(other.name in tensors for other in PARTS if group and _place(other)[0] == group)
-            if part.needed or begun:
+            if part.needed or (begun and not part.optional):
                 raise FormatError("field has missing or unknown tensors", part.name, "write it again")
             continue
         _check(part, tensors[part.name], known)

@@ -240,9 +240,8 @@ class Online:
         told, gaussians = self.folder.provenance(self._encoder, inputs), self.slam.gaussians.detach()
         if parts is None:
             return Field(gaussians, None, None, told)
-        return Field(
-            gaussians, parts.codes, parts.codec, told, parts.reliability, parts.instances, language=parts.shape
-        )
+        things = parts.instances if parts.instances is None else replace(parts.instances, ids=parts.instance_ids)
+        return Field(gaussians, parts.codes, parts.codec, told, parts.reliability, things, language=parts.shape)
 
     def _frames(self) -> list[Frame]:
         """Give the keyframes' pictures with their present cameras, by age."""

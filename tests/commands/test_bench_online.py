@@ -103,3 +103,8 @@ def test_langsplats_frame_is_added_up_by_hand():
 def test_langsplats_masks_are_its_own_grid():
     segment = Published().settings().segment
     assert (segment.points_per_side, segment.skip_confident) == (32, False)
+
+
+def test_the_growing_map_is_held_against_the_finished_one():
+    words = {kind: {"lerf-ovs-2d": {"things": {"mIoU": v}}} for kind, v in (("words", 0.8), ("words_live", 0.6))}
+    assert against({"stale": words})["stale_live_mIoU_over_finished"] == pytest.approx(0.75)

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from langfield.errors import FormatError
-from langfield.evaluate.trajectory import depth_l1, path_error, rigid_fit
+from langfield.evaluate.trajectory import depth_l1, path_error, rigid_fit, scale_fit
 
 
 def pose(rng: np.random.Generator) -> np.ndarray:
@@ -25,6 +25,12 @@ def test_a_path_moved_as_a_whole_has_no_error():
     assert max(found.ate_rmse, found.ate_max, found.drift, found.turn_deg / 1e6) < 1e-9
     steps = np.diff([p[:3, 3] for p in truth], axis=0)
     assert found.length == pytest.approx(np.linalg.norm(steps, axis=1).sum())
+
+
+def test_the_scale_of_a_similarity_is_undone():
+    points, T = np.random.default_rng(2).normal(size=(20, 3)), pose(np.random.default_rng(3))
+    for scale in (0.2, 1.0, 7.0):
+        assert scale_fit(points @ T[:3, :3].T / scale + T[:3, 3], points) == pytest.approx(scale)
 
 
 def test_a_mirrored_path_is_not_laid_on_the_true_one():

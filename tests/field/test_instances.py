@@ -1,5 +1,7 @@
 """Instances on disk: what is written comes back, and crafted files are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,7 @@ def of_sets(things: list[set[int]]) -> Instances:
         torch.tensor([0, *np.cumsum([len(t) for t in things])]),
         torch.tensor([row for t in things for row in sorted(t)]).int(),
         torch.tensor([[i, view, 10 * i + view] for i in range(count) for view in (0, 1)]).int(),
+        torch.arange(count) + 100,
     )
 
 
@@ -68,6 +71,8 @@ def test_of_kept_gaussians_every_thing_keeps_its_own(things: list[set[int]], kep
     assert [part.gaussians(i).tolist() for i in range(len(part))] == [left[i] for i in was]
     assert torch.equal(part.vectors, whole.vectors[was])
     assert part.reliability.tolist() == was
+    assert part.ids is not None
+    assert part.ids.tolist() == [100 + i for i in was]
     assert part.members.tolist() == [[i, view, 10 * old + view] for i, old in enumerate(was) for view in (0, 1)]
 
 
@@ -78,6 +83,13 @@ def test_they_lie_in_the_field_file_whole_or_not_at_all(tmp_path):
     found = load_field(tmp_path).instances
     assert found is not None
     assert all(torch.equal(t, made_up().tensors()[name]) for name, t in found.tensors().items())
+    assert found.ids is None
+    named = replace(made_up(), ids=torch.tensor([7, 3]))
+    save_field(tmp_path / "named", replace(field, instances=named))
+    again = load_field(tmp_path / "named").instances
+    assert again is not None
+    assert again.ids is not None
+    assert again.ids.tolist() == [7, 3]
     tensors, about = read_tensors(tmp_path / "field.safetensors")
     del tensors["instances.first"]
     write_tensors(tmp_path / "field.safetensors", tensors, about)
@@ -104,6 +116,8 @@ CHANGES = {
     "negative": ({"rows": torch.tensor([-1, 1, 2, 3, 2]).int()}, "outside the 9"),
     "twice": ({"rows": torch.tensor([0, 1, 1, 3, 2]).int()}, "do not rise"),
     "member": ({"members": torch.tensor([[2, 0, 0]]).int()}, "none of the 2"),
+    "ids": ({"ids": torch.tensor([4, 5, 6])}, "3 ids"),
+    "same ids": ({"ids": torch.tensor([4, 4])}, "one id"),
 }
 
 

@@ -89,6 +89,34 @@ def test_with_given_poses_it_equals_the_offline_stage_on_the_same_gaussians(undi
     assert len(run.field.instances) == len(things)
 
 
+def test_things_of_the_finished_map_have_the_ids_they_had_while_it_grew(tmp_path, frames):
+    online = begun(tmp_path / "run", frames)
+    fed(online, frames[:6])
+    seen = online.asker.glimpse
+    fed(online, frames[6:])
+    grown = online.asker.glimpse
+    assert seen is not None
+    assert grown is not None
+    early, live = seen.field.instances, grown.field.instances
+    finished = open_run(online.finish()).field.instances
+    assert early is not None
+    assert early.ids is not None
+    assert live is not None
+    assert live.ids is not None
+    assert finished is not None
+    assert finished.ids is not None
+    largest = set(early.ids[:4].tolist())
+    assert largest <= set(live.ids.tolist())
+    same = 0
+    for i in range(len(finished)):
+        own = set(finished.gaussians(i).tolist())
+        alike = [len(own & (g := set(live.gaussians(k).tolist()))) / len(own | g) for k in range(len(live))]
+        if max(alike) > 0.7:
+            assert finished.ids[i] == live.ids[int(np.argmax(alike))]
+            same += 1
+    assert same >= 4
+
+
 @pytest.mark.parametrize("stop", [1, 8, 15])
 def test_a_stopped_session_goes_on_from_its_last_keyframe_as_if_nothing_had_been(tmp_path, frames, undisturbed, stop):
     first = begun(tmp_path / "run", frames)

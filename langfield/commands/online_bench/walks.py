@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,7 @@ def measure_walk(walk: Walk) -> dict[str, Any]:
             "keyframes": online.count, "gaussians": online.gaussians, "stages": online.tally.table(),
             "asked": asking.found(), **_judged(online, source),
         }  # fmt: skip
+        glimpse = online.asker.glimpse
         begun = time.perf_counter()
         run = open_run(online.finish())
     finally:
@@ -73,6 +74,8 @@ def measure_walk(walk: Walk) -> dict[str, Any]:
     labels = walk.source / "label"
     if run.field.codes is not None and labels.is_dir():
         found["words"] = _words(run, labels, walk.folder / "eval")
+        if glimpse is not None:  # as it would have answered after the last keyframe, from the same views
+            found["words_live"] = _words(replace(run, field=glimpse.field), labels, walk.folder / "eval_live")
     if walk.settings.language == "lift":
         found["offline"] = beside_offline(run, walk.settings)
     return found

@@ -96,7 +96,7 @@ def tiny(tmp_path_factory) -> Path:
 
     backbone = Dinov2Config(
         hidden_size=16, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=2, image_size=56, patch_size=14,
-        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False,  # pyright: ignore
     )  # fmt: skip
     torch.manual_seed(0)
     config = DepthAnythingConfig(

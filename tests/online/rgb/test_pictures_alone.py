@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from langfield.capture.stream import RgbdFrame
 from langfield.online.judge import judge_map, judge_path, judge_shape
 from langfield.online.mapping_settings import MappingSettings
 from langfield.online.rgb.depths import Depths
+from langfield.online.rgb.model import Kind
 from langfield.online.session import Online
 from langfield.online.start import resume, start
 from langfield.online.types import OnlineSettings
@@ -38,10 +40,11 @@ def points(tmp_path_factory) -> Path:
 class Seeing:
     """A depth model that knows the room: its depth, wrong by a scale and a shift of each picture's own, and noise."""
 
-    kind, far = "relative", 1.0
+    kind: Kind = "relative"
+    far = 1.0
 
     def __init__(self, frames: list[RgbdFrame], noise: float) -> None:
-        self.provenance = {"depth_model": "seeing"}
+        self.provenance: dict[str, Any] = {"depth_model": "seeing"}
         self._depth = {f.image.tobytes(): (f.index, f.depth_m) for f in frames}
         self._noise = noise
 
