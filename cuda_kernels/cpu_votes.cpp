@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -64,17 +63,33 @@ struct Fit {  // WIDE sums of atoms, turned
     }
   }
   void take(int k) {  // what points most into what is left; a lane that has no more takes nothing
+    int32_t best[WIDE] = {};
+    float most[WIDE];
+    std::memcpy(most, left[0], sizeof most);
+    for (int c = 1; c < CANDIDATES; c++)
+#pragma omp simd
+      for (int i = 0; i < WIDE; i++) {
+        const bool more = left[c][i] > most[i];
+        best[i] = more ? c : best[i], most[i] = more ? left[c][i] : most[i];
+      }
+#pragma omp simd
     for (int i = 0; i < WIDE; i++) {
-      int best = 0;
-      for (int c = 1; c < CANDIDATES; c++)
-        if (left[c][i] > left[best][i]) best = c;
-      const bool none = left[best][i] == -INFINITY;
-      pick[k][i] = none ? -1 : best, aim[k][i] = none ? -1 : product[best][i], weight[k][i] = 0;
-      for (int c = 0; c < CANDIDATES; c++) taken[k][c][i] = none ? 0 : own[best][c][i];
-      for (int j = 0; j <= k; j++)
-        gram[k][j][i] = gram[j][k][i] = none || pick[j][i] < 0 ? 0 : taken[j][best][i];
-      inverse[k][i] = 1 / std::max(gram[k][k][i], 1e-12f);
+      const bool none = most[i] == -INFINITY;
+      pick[k][i] = none ? -1 : best[i], aim[k][i] = none ? -1 : (&product[0][0])[best[i] * WIDE + i], weight[k][i] = 0;
     }
+    for (int c = 0; c < CANDIDATES; c++)
+#pragma omp simd
+      for (int i = 0; i < WIDE; i++) {
+        const float product_of_both = (&own[0][0][0])[(best[i] * CANDIDATES + c) * WIDE + i];
+        taken[k][c][i] = pick[k][i] < 0 ? 0 : product_of_both;
+      }
+    for (int j = 0; j <= k; j++)
+#pragma omp simd
+      for (int i = 0; i < WIDE; i++) {
+        const float product_of_both = (&taken[j][0][0])[best[i] * WIDE + i];
+        gram[k][j][i] = gram[j][k][i] = pick[k][i] < 0 || pick[j][i] < 0 ? 0 : product_of_both;
+      }
+    for (int i = 0; i < WIDE; i++) inverse[k][i] = 1 / std::max(gram[k][k][i], 1e-12f);
   }
   void refit(int k) {
     for (int sweep = 0; sweep < (k ? SWEEPS : 1); sweep++)
@@ -110,6 +125,28 @@ struct Fit {  // WIDE sums of atoms, turned
   }
 };
 
+struct Heaviest {  // the heaviest atoms met so far; of equal ones those of higher number
+  uint64_t all[CANDIDATES];  // bits of a positive weight, in the order of weights, and the atom
+  uint64_t least = 0;        // of all, once there are so many
+  int many = 0;
+
+  void meet(float weight, int32_t atom) {
+    uint32_t bits;
+    std::memcpy(&bits, &weight, sizeof bits);
+    const uint64_t one = uint64_t(bits) << 32 | uint32_t(atom);
+    if (many == CANDIDATES) {
+      if (one <= least) return;
+      for (int c = 0; c < CANDIDATES; c++) all[c] = all[c] == least ? one : all[c];
+    } else {
+      all[many++] = one;
+    }
+    if (many < CANDIDATES) return;
+    least = all[0];
+#pragma omp simd reduction(min : least)
+    for (int c = 0; c < CANDIDATES; c++) least = std::min(least, all[c]);
+  }
+};
+
 struct Solver {
   const Views& views;
   const Book& book;
@@ -124,7 +161,6 @@ struct Solver {
   std::vector<float> sum = {};
   std::vector<char> met = {};
   int many = 0;                         // atoms touched
-  std::vector<uint64_t> heaviest = {};  // bits of a positive weight, in the order of weights, and the atom
   std::unique_ptr<Fit> fit = std::make_unique<Fit>();
   int64_t target[WIDE] = {};  // row of the outputs
   float mass[WIDE] = {}, seen[WIDE] = {};
@@ -179,24 +215,20 @@ struct Solver {
   }
   void hand_over(int64_t target_row, float views_seen) {
     const float of_mean = sum[book.side - 1];
-    heaviest.clear();
+    Heaviest heaviest;
     for (int k = 0; k < many; k++) {
       const int32_t a = touched[k];
-      uint32_t bits;
-      std::memcpy(&bits, &sum[a], sizeof bits);
-      if (a != book.side - 1 && sum[a] > 0) heaviest.push_back(uint64_t(bits) << 32 | uint32_t(a));
+      if (a != book.side - 1 && sum[a] > 0) heaviest.meet(sum[a], a);
       sum[a] = 0, met[a] = 0;
     }
     many = 0;
-    if (of_mean <= 0 || heaviest.empty()) return;
-    if (heaviest.size() > CANDIDATES)
-      std::nth_element(heaviest.begin(), heaviest.begin() + CANDIDATES, heaviest.end(), std::greater<uint64_t>());
-    for (size_t c = 0; c < CANDIDATES; c++) {
-      const bool there = c < heaviest.size();
-      const uint32_t bits = there ? uint32_t(heaviest[c] >> 32) : 0;
+    if (of_mean <= 0 || !heaviest.many) return;
+    for (int c = 0; c < CANDIDATES; c++) {
+      const bool there = c < heaviest.many;
+      const uint32_t bits = there ? uint32_t(heaviest.all[c] >> 32) : 0;
       float weight;
       std::memcpy(&weight, &bits, sizeof weight);
-      fit->atom[c][waiting] = there ? int32_t(uint32_t(heaviest[c])) : -1, fit->value[c][waiting] = weight / of_mean;
+      fit->atom[c][waiting] = there ? int32_t(uint32_t(heaviest.all[c])) : -1, fit->value[c][waiting] = weight / of_mean;
     }
     mass[waiting] = of_mean, seen[waiting] = views_seen, target[waiting] = target_row;
     if (++waiting == WIDE) flush();

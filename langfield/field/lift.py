@@ -160,8 +160,8 @@ def view_sums(weights: SegmentWeights, view: int) -> Sums:
     steps = (both * STEPS_PER_PX).round().long()
     kept = (steps != 0).any(dim=1)
     # rows differ and come by Gaussian, level and segment: level by level their keys rise
-    by_level = [((level == one) & kept).nonzero()[:, 0] for one in range(2**LEVEL_BITS)]
-    order = torch.cat(by_level)
+    levels = int(level.max()) + 1 if len(level) else 0
+    order = torch.cat([level.new_zeros(0).long(), *(((level == one) & kept).nonzero()[:, 0] for one in range(levels))])
     return Sums(key[order], steps[order])
 
 
