@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -22,18 +22,27 @@ if TYPE_CHECKING:
 
 Encode = Callable[[Sequence[str]], Tensor]
 """Texts to unit vectors [n, D]."""
+Writing = Literal["descriptions", "rewrites", "negatives"]
 NONE_OF_THESE = -1
 """Label of an example that is shown as none of the names."""
 
 
 class TextGenerator(Protocol):
-    """Texts from a prompt: a local model, an endpoint, or templates that say they are templates."""
+    """Short texts about a name or sentence (`langfield.suite.textgen`)."""
 
     name: str
-    """Spec string that makes it again; "templates" is marked as such in every output."""
+    """Spec string that makes it again, such as "templates" or "endpoint:SETTINGS.json"."""
+    reduced: bool
+    """Whether it knows nothing of the world, as templates do; said with every answer that rests on it."""
 
-    def write(self, prompt: str) -> str:
-        """Give one tidy line, or lines, of words."""
+    def write(self, kind: Writing, text: str, count: int) -> list[str]:
+        """Give at most `count` different texts, perhaps none.
+
+        Args:
+            kind: what can be seen of it; other words for it; what looks like it but is not it.
+            text: a name or a sentence.
+            count: how many are wanted.
+        """
         ...
 
 
