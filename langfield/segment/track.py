@@ -35,7 +35,7 @@ class TrackSettings:
     this."""
     gap: int = 4
     """A thing that is not found is looked for in this many further pictures."""
-    likeness: float = 0.85
+    likeness: float = 0.93
     """Pieces of a track that was lost are joined where the cosine of their embeddings reaches this."""
 
 

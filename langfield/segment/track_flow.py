@@ -22,7 +22,7 @@ from langfield.progress import track
 from langfield.segment.flow import Moved, move, overlap_moved, pixels_of, shared_pixels
 from langfield.segment.track import Shot, TrackSettings
 from langfield.segment.tube_paint import enlarged, fill, paint, painted_rows
-from langfield.segment.tube_things import Joining, join, wholes
+from langfield.segment.tube_things import Joining, join, meet, wholes
 from langfield.segment.tubes import Look, chain, look_at
 
 VERSION = 1
@@ -54,8 +54,11 @@ class FlowTracker:
         s = self.settings
         looks = [working_look(shot, s.least_px) for shot in track(video, "tracks")]
         pairs = _Pairs(looks)
-        tubes = wholes(looks, chain(looks, pairs.overlap, s.overlap, s.gap))
-        thing = join(looks, tubes, pairs.cover, Joining(s.gap, s.likeness))
+        chains = chain(looks, pairs.overlap, s.overlap, s.gap)
+        met = meet(looks, chains)
+        kept = wholes(met)
+        tubes = [chains[i] for i in kept]
+        thing = join(looks, tubes, met.of(kept), pairs.cover, Joining(s.gap, s.likeness))
         rows = painted_rows(looks, tubes, thing.tolist())
         small = [paint(one.ids, own) for one, own in zip(looks, rows, strict=True)]
         added = fill(small, pairs.moved, s.gap)

@@ -12,7 +12,9 @@ from langfield.segment.tubes import INSIDE, Look, Tube
 
 COVER = 0.6
 """Share of the smaller of two masks that the other covers where one came out of the other."""
-KIN = 0.6
+NESTED = 0.7
+"""Share of the pictures that show two masks in which one lies inside the other, if both are one thing."""
+KIN = 0.9
 """Cosine of embeddings above which a thing may have come out of another."""
 
 Cover = Callable[[int, int], tuple[Float[np.ndarray, "A B"], Float[np.ndarray, "A B"]]]
@@ -29,18 +31,50 @@ class Joining:
     """Cosine of embeddings of a thing that was lost and found again."""
 
 
-def wholes(looks: Sequence[Look], tubes: Sequence[Tube]) -> list[Tube]:
-    """Leave out tubes that lie inside another one for half of their life."""
+@dataclass(frozen=True)
+class Meetings:
+    """What T tubes have to do with each other."""
+
+    life: Int64[np.ndarray, " T"]
+    """Pictures of each."""
+    both: Int64[np.ndarray, "T T"]
+    """Pictures that show both."""
+    inside: Int64[np.ndarray, "T T"]
+    """Pictures in which the first lies inside the second."""
+
+    def of(self, kept: Int64[np.ndarray, " K"]) -> Meetings:
+        """Give the same of some of the tubes."""
+        return Meetings(self.life[kept], self.both[np.ix_(kept, kept)], self.inside[np.ix_(kept, kept)])
+
+
+def meet(looks: Sequence[Look], tubes: Sequence[Tube]) -> Meetings:
+    """Count how often tubes are seen together and inside each other."""
     number = {(t, k): i for i, tube in enumerate(tubes) for t, k in tube.masks.items()}
-    counts: dict[tuple[int, int], int] = {}
+    both, inside = np.zeros((2, len(tubes), len(tubes)), np.int64)
     for t, one in enumerate(looks):
-        small, large = np.nonzero((one.inside >= INSIDE) & (one.areas[:, None] < one.areas[None]))
-        for a, b in zip(small.tolist(), large.tolist(), strict=True):
-            pair = number.get((t, a)), number.get((t, b))
-            if pair[0] is not None and pair[1] is not None:
-                counts[pair[0], pair[1]] = counts.get((pair[0], pair[1]), 0) + 1
-    parts = {a for (a, b), frames in counts.items() if a != b and frames >= 0.5 * len(tubes[a])}
-    return [tube for i, tube in enumerate(tubes) if i not in parts]
+        own = [number.get((t, k), -1) for k in range(len(one.rows))]
+        kept = np.array([k for k, i in enumerate(own) if i >= 0], np.int64)
+        at = np.ix_(*[np.array(own, np.int64)[kept]] * 2)
+        both[at] += 1
+        inside[at] += (one.inside >= INSIDE)[np.ix_(kept, kept)] & (one.areas[kept][:, None] < one.areas[kept])
+    return Meetings(np.array([len(tube) for tube in tubes], np.int64), both, inside)
+
+
+def wholes(met: Meetings) -> Int64[np.ndarray, " K"]:
+    """Give the tubes that are things or pieces of things in time.
+
+    What lies inside another for half of its life is a part of it; a mask that for a while holds several things that are
+    on their own most of their lives is none.
+    """
+    mine = met.inside >= 0.5 * met.life[:, None]
+    part = mine.any(axis=1)
+    guests = (met.inside >= 0.5 * met.life) & ~mine & ~part[:, None]
+    nested = met.inside + met.inside.T >= 0.5 * np.maximum(met.both, 1)
+    mixed = np.array([
+        bool((~nested[np.ix_(own, own)] & ~np.eye(len(own), dtype=bool)).any())
+        for own in (np.flatnonzero(column) for column in guests.T)
+    ], bool)  # fmt: skip
+    return np.flatnonzero(~mixed & ~mine[:, ~mixed].any(axis=1))
 
 
 def tube_vectors(looks: Sequence[Look], tubes: Sequence[Tube]) -> Float[np.ndarray, "T D"]:
@@ -50,30 +84,39 @@ def tube_vectors(looks: Sequence[Look], tubes: Sequence[Tube]) -> Float[np.ndarr
     return table / np.maximum(np.linalg.norm(table, axis=-1, keepdims=True), 1e-12)
 
 
-def join(looks: Sequence[Look], tubes: Sequence[Tube], cover: Cover, rule: Joining) -> Int64[np.ndarray, " T"]:
+def join(
+    looks: Sequence[Look], tubes: Sequence[Tube], met: Meetings, cover: Cover, rule: Joining
+) -> Int64[np.ndarray, " T"]:
     """Give the thing of each tube, numbered from 0.
 
     Args:
         looks: the pictures.
         tubes: of them.
+        met: these tubes.
         cover: how far masks of two pictures cover each other.
         rule: when tubes are one thing.
     """
     vectors = tube_vectors(looks, tubes)
     groups = _Groups(len(tubes))
+    kin = vectors @ vectors.T >= KIN
+    nested = (met.both > 0) & (met.inside + met.inside.T >= NESTED * met.both) & kin
     for a, old in enumerate(tubes):
         for b, new in enumerate(tubes):
-            near = 0 < new.first - old.last <= rule.gap + 1
-            if near and vectors[a] @ vectors[b] >= KIN and _came_out(old, new, cover):
+            if (a < b and nested[a, b]) or (a != b and kin[a, b] and _came_out(old, new, cover, rule.gap)):
                 groups.unite(a, b)
     _find_again(tubes, vectors, groups, rule.likeness)
     return np.unique([groups.of(i) for i in range(len(tubes))], return_inverse=True)[1].astype(np.int64)
 
 
-def _came_out(old: Tube, new: Tube, cover: Cover) -> bool:
-    here, there = cover(old.last, new.first)
-    a, b = old.masks[old.last], new.masks[new.first]
-    return bool(max(here[a, b], there[a, b]) >= COVER)
+def _came_out(old: Tube, new: Tube, cover: Cover, gap: int) -> bool:
+    """Tell whether a tube begins in one that ends there, or inside one that goes on."""
+    before = max((t for t in old.masks if t < new.first), default=-gap - 2)
+    if new.first - before > gap + 1:
+        return False
+    here, there = cover(before, new.first)
+    a, b = old.masks[before], new.masks[new.first]
+    ends = before == old.last
+    return bool(there[a, b] >= INSIDE or (ends and max(here[a, b], there[a, b]) >= COVER))
 
 
 def _find_again(tubes: Sequence[Tube], vectors: Float[np.ndarray, "T D"], groups: _Groups, least: float) -> None:
