@@ -25,7 +25,7 @@ from langfield.segment.tube_paint import enlarged, fill, paint, painted_rows
 from langfield.segment.tube_things import Joining, join, meet, wholes
 from langfield.segment.tubes import Look, chain, look_at
 
-VERSION = 1
+VERSION = 2
 SIDE_PX = 320
 """Longer side of the pictures that flow is found on."""
 

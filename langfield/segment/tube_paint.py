@@ -42,6 +42,8 @@ def fill(
 ) -> list[Int16[np.ndarray, "h w"]]:
     """Give what is added to each map: things that it misses, as the nearest maps before and after show them.
 
+    A thing that both sides show is put back wherever it was; one that only one side shows takes what nothing else has.
+
     Args:
         maps: thing + 1, 0 where none.
         moved: where pixels of a picture are in another.
@@ -52,25 +54,20 @@ def fill(
     """
     seen = [set(np.unique(m).tolist()) - {0} for m in maps]
     added = [np.zeros_like(m) for m in maps]
-    for t in range(len(maps)):
+    for t, own in enumerate(maps):
+        known = set(seen[t])
         for there in [t + d * side for d in range(1, reach + 1) for side in (-1, 1)]:
-            if not 0 <= there < len(maps):
+            missing = seen[there] - known if 0 <= there < len(maps) else set()
+            if not missing:
                 continue
-            missing = _lost(seen, t, there, reach)
-            if missing:
-                way = moved(t, there)
-                met = np.where(way.sure, maps[there][way.y, way.x], 0)
-                take = np.isin(met, sorted(missing)) & (added[t] == 0)
-                added[t][take] = met[take]
-                seen[t] |= set(np.unique(met[take]).tolist())
+            beyond = range(t + 1, min(len(maps), t + reach + 1)) if there < t else range(max(0, t - reach), t)
+            both = missing & set[int]().union(*(seen[n] for n in beyond))
+            way = moved(t, there)
+            met = np.where(way.sure, maps[there][way.y, way.x], 0)
+            take = (added[t] == 0) & (np.isin(met, sorted(both)) | (np.isin(met, sorted(missing)) & (own == 0)))
+            added[t][take] = met[take]
+            known |= set(np.unique(met[take]).tolist())
     return added
-
-
-def _lost(seen: Sequence[set[int]], t: int, there: int, reach: int) -> set[int]:
-    """Give the things of a near map that map `t` lacks although they are there again on its other side."""
-    span = range(t + 1, min(len(seen), t + reach + 1)) if there < t else range(max(0, t - reach), t)
-    other = set[int]().union(*(seen[n] for n in span))
-    return (seen[there] - seen[t]) & other
 
 
 def enlarged(small: Int16[np.ndarray, "h w"], shape: tuple[int, int]) -> Int16[np.ndarray, "H W"]:

@@ -14,8 +14,12 @@ COVER = 0.6
 """Share of the smaller of two masks that the other covers where one came out of the other."""
 NESTED = 0.7
 """Share of the pictures that show two masks in which one lies inside the other, if both are one thing."""
-KIN = 0.9
-"""Cosine of embeddings above which a thing may have come out of another."""
+KIN = 0.88
+"""Cosine of embeddings from which tubes may be one thing."""
+APART = 0.1
+"""Share of the shorter life in which things may be seen side by side although they are one."""
+FEW = 3
+"""Tubes of fewer pictures are noise."""
 
 Cover = Callable[[int, int], tuple[Float[np.ndarray, "A B"], Float[np.ndarray, "A B"]]]
 """Of the masks of two pictures: share of each first one in each second one, and the other way round."""
@@ -56,7 +60,8 @@ def meet(looks: Sequence[Look], tubes: Sequence[Tube]) -> Meetings:
         kept = np.array([k for k, i in enumerate(own) if i >= 0], np.int64)
         at = np.ix_(*[np.array(own, np.int64)[kept]] * 2)
         both[at] += 1
-        inside[at] += (one.inside >= INSIDE)[np.ix_(kept, kept)] & (one.areas[kept][:, None] < one.areas[kept])
+        within = one.inside[np.ix_(kept, kept)] >= INSIDE
+        inside[at] += within & (one.areas[kept][:, None] < one.areas[kept])
     return Meetings(np.array([len(tube) for tube in tubes], np.int64), both, inside)
 
 
@@ -74,7 +79,7 @@ def wholes(met: Meetings) -> Int64[np.ndarray, " K"]:
         bool((~nested[np.ix_(own, own)] & ~np.eye(len(own), dtype=bool)).any())
         for own in (np.flatnonzero(column) for column in guests.T)
     ], bool)  # fmt: skip
-    return np.flatnonzero(~mixed & ~mine[:, ~mixed].any(axis=1))
+    return np.flatnonzero(~mixed & (met.life >= FEW) & ~mine[:, ~mixed].any(axis=1))
 
 
 def tube_vectors(looks: Sequence[Look], tubes: Sequence[Tube]) -> Float[np.ndarray, "T D"]:
@@ -89,6 +94,9 @@ def join(
 ) -> Int64[np.ndarray, " T"]:
     """Give the thing of each tube, numbered from 0.
 
+    Tubes that nest, that go on where another ends, or that look alike at different times are one thing, the most alike
+    first, unless both are seen side by side. What a thing loses to a tube that begins in it stays with it.
+
     Args:
         looks: the pictures.
         tubes: of them.
@@ -97,51 +105,72 @@ def join(
         rule: when tubes are one thing.
     """
     vectors = tube_vectors(looks, tubes)
-    groups = _Groups(len(tubes))
-    kin = vectors @ vectors.T >= KIN
-    nested = (met.both > 0) & (met.inside + met.inside.T >= NESTED * met.both) & kin
-    for a, old in enumerate(tubes):
-        for b, new in enumerate(tubes):
-            if (a < b and nested[a, b]) or (a != b and kin[a, b] and _came_out(old, new, cover, rule.gap)):
-                groups.unite(a, b)
-    _find_again(tubes, vectors, groups, rule.likeness)
+    like = vectors @ vectors.T if len(tubes) else np.zeros((0, 0))
+    nested = (met.both > 0) & (met.inside + met.inside.T >= NESTED * met.both)
+    groups = _Groups(tubes, met)
+    near = np.argwhere(np.triu(like >= KIN, 1))
+    for a, b in near[np.argsort(-like[near[:, 0], near[:, 1]], kind="stable")].tolist():
+        old, new = (a, b) if tubes[a].first <= tubes[b].first else (b, a)
+        again = like[a, b] >= rule.likeness
+        if groups.may_be_one(a, b) and (nested[a, b] or again or _goes_on(tubes[old], tubes[new], cover, rule.gap)):
+            groups.unite(a, b)
+    for a, b in [(a, b) for a, b in np.argwhere(like >= KIN).tolist() if groups.of(a) != groups.of(b)]:
+        if groups.first(b) > groups.first(a) and _broke_off(looks, tubes[a], tubes[b], cover, rule.gap):
+            groups.unite(a, b)
     return np.unique([groups.of(i) for i in range(len(tubes))], return_inverse=True)[1].astype(np.int64)
 
 
-def _came_out(old: Tube, new: Tube, cover: Cover, gap: int) -> bool:
-    """Tell whether a tube begins in one that ends there, or inside one that goes on."""
-    before = max((t for t in old.masks if t < new.first), default=-gap - 2)
-    if new.first - before > gap + 1:
+def _goes_on(old: Tube, new: Tube, cover: Cover, gap: int) -> bool:
+    """Tell whether a tube begins where another ended shortly before."""
+    if not 0 < new.first - old.last <= gap + 1:
         return False
-    here, there = cover(before, new.first)
-    a, b = old.masks[before], new.masks[new.first]
-    ends = before == old.last
-    return bool(there[a, b] >= INSIDE or (ends and max(here[a, b], there[a, b]) >= COVER))
+    here, there = cover(old.last, new.first)
+    a, b = old.masks[old.last], new.masks[new.first]
+    return bool(max(here[a, b], there[a, b]) >= COVER)
 
 
-def _find_again(tubes: Sequence[Tube], vectors: Float[np.ndarray, "T D"], groups: _Groups, least: float) -> None:
-    """Join things that are never seen together and look alike, the most alike first."""
-    like = vectors @ vectors.T if len(tubes) else np.zeros((0, 0))
-    a, b = np.nonzero(np.triu(like >= least, 1))
-    for i in np.lexsort((b, a, -like[a, b])):
-        seen = [{t for j, tube in enumerate(tubes) if groups.of(j) == g for t in tube.masks} for g in
-                (groups.of(int(a[i])), groups.of(int(b[i])))]  # fmt: skip
-        if not seen[0] & seen[1]:
-            groups.unite(int(a[i]), int(b[i]))
+def _broke_off(looks: Sequence[Look], old: Tube, new: Tube, cover: Cover, gap: int) -> bool:
+    """Tell whether the pixels of a tube belonged to another just before they are seen beside it."""
+    beside = [t for t, k in sorted(new.masks.items()) if t not in old.masks or not _within(looks[t], k, old.masks[t])]
+    before = max((t for t in old.masks if beside and t < beside[0]), default=-1)
+    if before < 0 or beside[0] - before > gap + 1 or before < new.first - gap - 1:
+        return False
+    return bool(cover(before, beside[0])[1][old.masks[before], new.masks[beside[0]]] >= INSIDE)
+
+
+def _within(one: Look, small: int, large: int) -> bool:
+    return bool(one.inside[small, large] >= INSIDE)
 
 
 class _Groups:
-    def __init__(self, many: int) -> None:
-        self._into = list(range(many))
+    """Tubes that are one thing, and how often things are seen side by side."""
+
+    def __init__(self, tubes: Sequence[Tube], met: Meetings) -> None:
+        self._into = np.arange(len(tubes))
+        self._apart = met.both - met.inside - met.inside.T
+        np.fill_diagonal(self._apart, 0)
+        self._seen = [set(tube.masks) for tube in tubes]
 
     def of(self, one: int) -> int:
-        while self._into[one] != one:
-            one = self._into[one]
-        return one
+        return int(self._into[one])
+
+    def first(self, one: int) -> int:
+        """Give the picture where the thing of a tube begins."""
+        return min(self._seen[self.of(one)])
+
+    def may_be_one(self, a: int, b: int) -> bool:
+        """Tell whether the things of two tubes differ and are hardly ever seen side by side."""
+        one, other = self.of(a), self.of(b)
+        least = min(len(self._seen[one]), len(self._seen[other]))
+        return one != other and self._apart[one, other] <= APART * least
 
     def unite(self, a: int, b: int) -> None:
         first, second = sorted((self.of(a), self.of(b)))
-        self._into[second] = first
+        self._into[self._into == second] = first
+        self._seen[first] |= self._seen[second]
+        self._apart[first] += self._apart[second]
+        self._apart[:, first] = self._apart[first]
+        self._apart[first, first] = 0
 
 
 def shown(one: Look, lives: dict[int, int]) -> list[int]:
