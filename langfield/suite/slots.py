@@ -3,7 +3,8 @@
 A method is a module named in its family's table. It has a frozen dataclass `Settings` whose fields all have defaults,
 one function of the family's slot that takes them as `settings`: `fit` (teach), `ask` (ask), `find` (find), `modify`
 (encode), `diagnose`; and a tuple `NEEDS` of what it cannot do without: "model", or fields of its argument that may be
-empty, such as "generator" or "gallery".
+empty, such as "generator" or "gallery". A method that trains also has `begin`, which takes the same and gives a
+`langfield.suite.trainer.Training`. An asker that reads all texts as one question says `TOGETHER = True`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,22 +67,18 @@ def text_generator(spec: str = TEMPLATES) -> TextGenerator:
     )
 
 
-@dataclass(frozen=True)
 class Model:
     """TextGenerator over any model that answers a text."""
 
-    model: Captioner
     reduced = False
 
-    @property
-    def name(self) -> str:
-        """The model's own spec."""
-        return self.model.name
+    def __init__(self, model: Captioner) -> None:
+        self.name, self._model = model.name, model
 
     def write(self, kind: Writing, text: str, count: int) -> list[str]:
         """Ask once; a reply that says nothing gives no texts."""
         try:
-            reply = self.model.caption([], PROMPTS[kind].format(count=count, text=text))
+            reply = self._model.caption([], PROMPTS[kind].format(count=count, text=text))
         except Speechless:
             return []
         return read_list(reply, text, count)

@@ -49,6 +49,20 @@ class Checkpoint:
     """Steps between two of them."""
 
 
+@dataclass(frozen=True)
+class Training:
+    """All that `train` needs, before it begins: what a method that trains can be judged by."""
+
+    stages: tuple[Stage, ...]
+    learner: nn.Module
+    objective: Objective
+    examples: int
+
+    def run(self, seed: int = 0, checkpoint: Checkpoint | None = None) -> list[dict[str, float]]:
+        """Train; see `train`."""
+        return train(self.stages, self.learner, self.objective, self.examples, seed, checkpoint)
+
+
 @contextmanager
 def frozen(*modules: nn.Module) -> Iterator[None]:
     """Keep modules without gradients for a while; each parameter's switch is as before afterwards."""

@@ -22,6 +22,7 @@ from langfield.suite.surgery import (
     swap_tower,
     widen_context,
 )
+from tests.suite.contract.common import anatomy
 from tests.suite.tiny_clip import DIM, pictures, pixels, tiny_clip
 
 TEXTS = ["a red mug", "globe"]
@@ -56,17 +57,6 @@ CHANGES: dict[str, Callable[[ClipModel], Change]] = {
 
 def answers(model: ClipModel) -> tuple[torch.Tensor, torch.Tensor]:
     return model.encode_images(pictures()), model.encode_texts(TEXTS)
-
-
-def anatomy(model: ClipModel) -> dict[str, object]:
-    """Everything that could be left behind: objects, gradients' switches, classes, hooks, buffers."""
-    found: dict[str, object] = {}
-    for name, module in model.module.named_modules():
-        hooks = len(module._forward_hooks) + len(module._forward_pre_hooks)
-        found[name] = (id(module), type(module), hooks, tuple(module._parameters), module.training)
-    for name, part in [*model.module.named_parameters(), *model.module.named_buffers()]:
-        found[f"{name}!"] = (id(part), part.requires_grad, part.detach().clone().numpy().tobytes())
-    return found
 
 
 @pytest.mark.parametrize("name", CHANGES)

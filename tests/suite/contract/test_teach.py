@@ -4,52 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch.nn.functional import normalize
 
-from langfield.suite.families import method
+from langfield.suite.families import FAMILIES, method
 from langfield.suite.head import AGAINST, Head, read_head, write_head
 from langfield.suite.slots import NONE_OF_THESE, FewShotTask
-from tests.suite.contract.common import check_same, check_settings, rows
+from langfield.suite.trainer import frozen
+from tests.suite.contract.common import NAMES, a_model, anatomy, check_head, check_same, check_settings, rows, task
 
-DIM, NAMES, SHOTS = 48, ("mug", "globe", "teapot"), 4
 CPU_SECONDS = 60.0
 """Of one fit on this small task; caught is what runs away, not what is slow."""
 
 
-def task(seed: int = 0, none: int = 3) -> FewShotTask:
-    """Examples around the direction of their name's text, negatives around another."""
-    generator = torch.Generator().manual_seed(seed)
-    texts = normalize(torch.randn(len(NAMES), DIM, generator=generator), dim=-1)
-    negatives = normalize(torch.randn(2, DIM, generator=generator), dim=-1)
-    labels = torch.arange(len(NAMES)).repeat_interleave(SHOTS)
-    noise = torch.randn(len(labels) + none, DIM, generator=generator)
-    towards = torch.cat([texts[labels], negatives[:1].expand(none, -1)])
-    vectors = normalize(towards + 0.15 * noise, dim=-1)
-    return FewShotTask(vectors, torch.cat([labels, torch.full((none,), NONE_OF_THESE)]), NAMES, texts, negatives)
-
-
-@pytest.fixture(params=rows("teach"))
-def fit(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(params=rows("teach"), scope="module")
+def fit(request: pytest.FixtureRequest) -> Callable[[FewShotTask], Head]:
     module = method("teach", request.param)
-    if "model" in module.NEEDS:
-        pytest.fail("the contract has no model to give yet")
-    return module.fit
+    model = a_model() if "model" in module.NEEDS else None
+    return lambda given: module.fit(given, model)
 
 
 def test_a_head_for_the_names_that_were_given(fit):
     head = fit(task())
-    assert isinstance(head, Head)
+    check_head(head)
     assert head.names == NAMES
-    assert head.dim == DIM
     assert AGAINST in head.rows
-    assert head.weight.dtype == head.bias.dtype == torch.float32
-    assert torch.isfinite(head.weight).all()
-    assert torch.isfinite(head.bias).all()
-    assert dict(head.about)["method"]
 
 
 def test_examples_are_told_apart(fit):
@@ -110,6 +92,37 @@ def test_it_does_not_run_away(fit):
     start = time.process_time()
     fit(task())
     assert time.process_time() - start < CPU_SECONDS
+
+
+@pytest.mark.parametrize("name", rows("teach"))
+def test_a_model_that_is_given_is_left_as_it_was(name):
+    model = a_model()
+    before = anatomy(model)
+    method("teach", name).fit(task(), model)
+    assert anatomy(model) == before
+    assert all(parameter.grad is None for parameter in model.module.parameters())
+
+
+TRAINED = [name for name in FAMILIES["teach"][0] if hasattr(method("teach", name), "begin")]
+
+
+@pytest.mark.parametrize(
+    "name", TRAINED or [pytest.param("", marks=pytest.mark.skip(reason="no method of teach that trains is built yet"))]
+)
+def test_gradient_reaches_all_that_is_learnt_and_nothing_else(name):
+    module: Any = method("teach", name)
+    model, given = a_model(), task()
+    training = module.begin(given, model)
+    learnt = list(training.learner.parameters())
+    others = [p for p in model.module.parameters() if not any(p is mine for mine in learnt)]
+    with frozen(model.module):
+        for parameter in learnt:
+            parameter.requires_grad_(True)
+        torch.stack(list(training.objective(torch.arange(training.examples)).values())).sum().backward()
+    assert learnt
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in learnt)
+    assert all(p.grad is None for p in others)
+    assert {name for stage in training.stages for name in stage.trainable}
 
 
 @pytest.mark.parametrize("name", rows("teach"))
