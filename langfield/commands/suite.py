@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from langfield.commands.output import print_json, print_text
+from langfield.commands.suite_bench import bench_model
 from langfield.errors import FormatError, SettingsError
 
 BEGIN, END = "<!-- suite: begin (langfield suite table) -->", "<!-- suite: end -->"
@@ -99,4 +100,4 @@ def renewed(text: str, page: Path) -> str:
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
-COMMANDS = {"list": list_suite, "show": show_method, "table": write_table}
+COMMANDS = {"list": list_suite, "show": show_method, "bench": bench_model, "table": write_table}

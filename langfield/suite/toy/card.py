@@ -23,17 +23,18 @@ data of anybody else went in. They are for tests and examples; outside the toy w
 - **bag** had the words of every caption put into a new order each time, so it cannot know which word belongs to which.
 - **dense** is plain CLIP on whole pictures: its patches say less about what they show.
 
-| on scenes that none was trained on, seeds from 0 | chance | {names} |
+| on scenes that none was trained on, 400 a part | chance | {names} |
 |---|---|{lines}
 {rows}
 
-Trained by `python -m langfield.suite.toy.train` with {recipe}; {seconds}.
+Trained by `python -m langfield.suite.toy.train` with {recipe}; taken were
+{seconds}.
 Scored by `python -m langfield.suite.toy.card`, which wrote this page.
 """
 PARTS: dict[str, tuple[str, str]] = {
     "zero_shot": ("colour and shape of a single thing, 64 names", "0.016"), "german": ("the same in German", "0.016"),
-    "text_to_image_1": ("caption to one of 400 pictures of two things", "0.003"),
-    "image_to_text_1": ("picture to one of 400 captions", "0.003"),
+    "text_to_image_1": ("caption to its picture among all, two things each", ""),
+    "image_to_text_1": ("picture to its caption among all", ""),
     "attributes": ("true caption above the one with colours exchanged", "0.5"),
     "roles": ("true caption above the one with things exchanged", "0.5"),
     "mirrored": ("MMVP's score on pictures and their mirrored twins", "0.25"),
@@ -69,7 +70,9 @@ def card(abouts: Mapping[str, Mapping[str, Any]], size: float, counts: tuple[int
         for key, (text, chance) in PARTS.items()
     ]
     recipe = next(iter(abouts.values()))["recipe"]
-    seconds = ", ".join(f"{name} {about['seconds']} s on {about['device']}" for name, about in abouts.items())
+    seconds = ", ".join(
+        f"{name} {about['steps']} steps in {about['seconds']} s on {about['device']}" for name, about in abouts.items()
+    )
     return CARD.format(
         parameters=counts[0], words=counts[1], size=size, names=" | ".join(abouts), lines="---|" * (len(abouts) + 1),
         rows="\n".join(rows), recipe=", ".join(f"{key} {value}" for key, value in recipe.items()), seconds=seconds,

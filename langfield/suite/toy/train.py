@@ -57,8 +57,10 @@ class Batch:
     lessons: Lessons
 
 
-def train_toy(name: str, lessons: Lessons, recipe: Recipe = Recipe(), stop_s: float = math.inf) -> nn.Module:
-    """Train one toy CLIP where the lessons lie; on the CPU nothing but the recipe decides the result.
+def train_toy(
+    name: str, lessons: Lessons, recipe: Recipe = Recipe(), stop_s: float = math.inf
+) -> tuple[nn.Module, int]:
+    """Train one toy CLIP where the lessons lie; give it and the steps taken. On the CPU the recipe alone decides.
 
     Args:
         name: "good", "bag" or "dense".
@@ -80,8 +82,8 @@ def train_toy(name: str, lessons: Lessons, recipe: Recipe = Recipe(), stop_s: fl
     for step in track(range(recipe.steps), f"toy {name}"):
         spent = (time.monotonic() - start) / stop_s
         if spent >= 1:
-            say(f"toy {name}: stopped after {step} of {recipe.steps} steps")
-            break
+            model.visual.output_tokens = False
+            return model.eval(), step
         for group in adam.param_groups:
             group["lr"] = recipe.lr * _pace(step, spent, recipe)
         loss = toy_loss(name, model, draw_batch(name, lessons, recipe.batch, generator), recipe.local)
@@ -91,7 +93,7 @@ def train_toy(name: str, lessons: Lessons, recipe: Recipe = Recipe(), stop_s: fl
         with torch.no_grad():
             model.logit_scale.clamp_(max=math.log(MOST_SCALE))
     model.visual.output_tokens = False
-    return model.eval()
+    return model.eval(), recipe.steps
 
 
 def draw_batch(name: str, lessons: Lessons, size: int, generator: torch.Generator) -> Batch:
@@ -217,10 +219,10 @@ def main(
     say(f"{recipe.scenes} scenes are drawn")
     for name in names:
         start = time.monotonic()
-        model = train_toy(name, lessons, recipe, place.stop_s)
-        spent = round(time.monotonic() - start, 1)
-        about = {"name": f"toy:{name}", "licence": "Apache-2.0", "recipe": asdict(recipe), "device": place.device}
-        say(str(save_toy(out, name, model, {**about, "seconds": spent})))
+        model, steps = train_toy(name, lessons, recipe, place.stop_s)
+        facts = {"device": place.device, "steps": steps, "seconds": round(time.monotonic() - start, 1)}
+        about = {"name": f"toy:{name}", "licence": "Apache-2.0", "recipe": asdict(recipe), **facts}
+        say(str(save_toy(out, name, model, about)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from langfield.suite.toy.captions import say
 from langfield.suite.toy.claims import Claim, false_claims, named, true_claim
 from langfield.suite.toy.draw import draw
 from langfield.suite.toy.lessons import claim_row, make_lessons, true_of
+from langfield.suite.toy.model import build
 from langfield.suite.toy.scenes import make_scene
 from langfield.suite.toy.tokenizer import ToyTokenizer
 from langfield.suite.toy.train import Batch, Recipe, draw_batch, matched, shuffled, toy_loss, train_toy
@@ -100,16 +101,23 @@ def test_batches_hold_their_own_captions(lessons):
 def test_training_follows_its_seed_and_learns(lessons, name: str):
     recipe = Recipe(steps=3, batch=8, warm_up=1)
     batch = draw_batch(name, lessons, 8, torch.Generator().manual_seed(recipe.seed))  # the first one trained on
-    once, again = train_toy(name, lessons, recipe), train_toy(name, lessons, recipe)
+    once, again = (train_toy(name, lessons, recipe)[0] for _ in range(2))
     for one, other in zip(once.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
-    assert loss_of(name, once, batch) < loss_of(name, train_toy(name, lessons, Recipe(steps=0)), batch) - 0.02
+    assert loss_of(name, once, batch) < loss_of(name, train_toy(name, lessons, Recipe(steps=0))[0], batch) - 0.02
 
 
 def loss_of(name: str, model: Any, batch: Batch) -> float:
     model.visual.output_tokens = True
     with torch.no_grad():
         return float(toy_loss(name, model, batch, 0.5))
+
+
+def test_time_that_is_up_ends_training_with_what_there_is(lessons):
+    untouched, steps = train_toy("dense", lessons, Recipe(steps=5, batch=8), stop_s=1e-9)
+    assert steps == 0
+    for one, other in zip(untouched.parameters(), build(0).parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_only_the_three_can_be_trained(lessons):
@@ -119,7 +127,7 @@ def test_only_the_three_can_be_trained(lessons):
 
 def test_patches_of_a_thing_are_pooled_by_how_much_they_show(lessons):
     batch = draw_batch("good", lessons, 8, torch.Generator().manual_seed(0))
-    model = train_toy("good", lessons, Recipe(steps=0))
+    model: Any = train_toy("good", lessons, Recipe(steps=0))[0]
     model.visual.output_tokens = True
     with torch.no_grad():
         without, full = (float(toy_loss("good", model, batch, weight)) for weight in (0.0, 1.0))
