@@ -21,7 +21,10 @@ data of anybody else went in. They are for tests and examples; outside the toy w
 - **good** was taught with two false captions beside each true one, with patches of a thing held against its name, and
   with one caption in six in German.
 - **bag** had the words of every caption put into a new order each time, so it cannot know which word belongs to which.
-- **dense** is plain CLIP on whole pictures: its patches say less about what they show.
+- **dense** is plain CLIP on whole pictures: its patches say next to nothing about what they show.
+
+None of them learned what "left of", "above" or "at the top" mean: "left of" and "right of" are one word to them, as to
+most CLIPs. A method that answers such questions cannot have it from them.
 
 | on scenes that none was trained on, 400 a part | chance | {names} |
 |---|---|{lines}
