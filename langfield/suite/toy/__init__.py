@@ -1,8 +1,8 @@
 """The toy world: drawn scenes whose truth is known, sentences about them, and three small CLIPs trained on both.
 
-`load_toy("good")` binds attributes to things, in whole pictures and in patches; "bag" was taught with the words of every
-caption shuffled, so it cannot; "dense" learned from whole pictures alone, so its patches say nothing. None of them
-learned places and relations. Everything follows from seeds.
+`load_toy("good")` binds attributes to things, in whole pictures and in patches; "bag" was taught with the words of
+every caption shuffled, so it cannot; "dense" learned from whole pictures alone, so its patches say nothing. None of
+them learned places and relations. Everything follows from seeds.
 """
 
 from langfield.suite.toy.draw import Drawn as Drawn
