@@ -86,7 +86,8 @@ class OnlineBench:
     out: Path = Path("outputs/bench_online")
     """Folder of the runs and of what is found; run again, it goes on from there."""
     only: tuple[str, ...] = ()
-    """Parts: given, tracked, noisy, online-langsplat, costs (needs given), language update, real; all where empty."""
+    """Parts: given, tracked, noisy, stale, live, online-langsplat, costs (needs live), language update, real; all where
+    empty."""
     redo: tuple[str, ...] = ()
     """Parts that are measured again."""
 

@@ -71,3 +71,23 @@ def test_low_boxes_by_search():
     for mask, box in zip(masks, low_boxes(masks), strict=True):
         y, x = mask.nonzero().T
         assert box.tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_thinning_small_masks_keeps_what_thinning_them_in_full_keeps(seed):
+    """Ellipses, most of them again and again with their edges moved: what is one thing in full is one thing small."""
+    g = torch.Generator().manual_seed(seed)
+    draw = enlarger((240, 320), (576, 768), 768, (144, 192))
+    y, x = torch.meshgrid(torch.arange(144.0), torch.arange(192.0), indexing="ij")
+    things = torch.rand(12, 4, generator=g) * torch.tensor([192.0, 144.0, 30.0, 30.0]) + torch.tensor([0, 0, 8.0, 8.0])
+    shapes = things.repeat(5, 1) + 1.5 * torch.randn(60, 4, generator=g)
+    far = ((x - shapes[:, :1, None]) / shapes[:, 2:3, None]) ** 2 + (
+        (y - shapes[:, 1:2, None]) / shapes[:, 3:, None]
+    ) ** 2
+    logits, rows = 8 * (1 - far), torch.arange(60)
+    quality, levels = 0.9 + 0.1 * torch.rand(60, generator=g), rows % 3
+    small = Candidates(logits, quality, torch.full((60,), 0.95), levels, rows)
+    large = dataclasses.replace(small, logits=draw.rows @ logits @ draw.columns.T)
+    kept, wanted = (set(thin(c, SegmentSettings()).points.tolist()) for c in (small, large))
+    assert len(kept ^ wanted) <= 2  # at a threshold one may stand in another's place
+    assert 12 <= len(wanted) < 50
