@@ -1,3 +1,5 @@
 """Heads from words: one module per method."""
 
-METHODS: dict[str, str] = {}
+METHODS: dict[str, str] = {
+    "descriptions": "langfield.suite.ask.descriptions",
+}

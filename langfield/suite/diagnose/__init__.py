@@ -1,3 +1,5 @@
 """Reports on what an encoder cannot tell apart in a scene: one module per method."""
 
-METHODS: dict[str, str] = {}
+METHODS: dict[str, str] = {
+    "mmvp": "langfield.suite.diagnose.mmvp",
+}

@@ -91,8 +91,8 @@ def items(seed: int = 0, count: int = 12) -> Items:
 def some(given: Items, chosen: list[int]) -> Items:
     """Give some items, in that order."""
     texts = None if given.texts is None else tuple(given.texts[i] for i in chosen)
-    parts = {name: getattr(given, name) for name in ("vectors", "text_vectors", "labels", "other")}
-    return Items(texts=texts, **{name: None if part is None else part[chosen] for name, part in parts.items()})
+    parts = (given.text_vectors, given.labels, given.other)
+    return Items(given.vectors[chosen], texts, *(None if part is None else part[chosen] for part in parts))
 
 
 def anatomy(model: ClipModel) -> dict[str, object]:
