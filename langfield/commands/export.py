@@ -24,6 +24,7 @@ def export(
     out: Path = Path("point_cloud.ply"),
     answer: Path | None = None,
     text: str | None = None,
+    time: float | None = None,
     json: bool = False,
 ) -> None:
     """Write Gaussians as a splat PLY, and beside it a JSON that keeps their frame, unit, source and rows.
@@ -33,8 +34,10 @@ def export(
         out: the PLY to write; the JSON has its name and ends in .json.
         answer: only the Gaussians that this answer of `langfield query --out` selected.
         text: only the Gaussians that this text selects.
+        time: as they are at this time, seconds, where they move; the first time by default.
         json: print what was written as JSON, without the rows.
     """
+    from langfield.field.at_time import at_time, span_s
     from langfield.field.ply import write_ply
     from langfield.field.store import FIELD_FILE
     from langfield.field.world import world_of
@@ -45,7 +48,10 @@ def export(
         raise SettingsError("splats are written as PLY", f"--out {out}", "end its name in .ply")
     opened = open_run(run)
     rows, how = _selected(opened, answer, text)
-    tensors = opened.field.gaussians.tensors()
+    moves = opened.field.deformation is not None
+    if time is not None and not moves:
+        raise SettingsError("the scene stands still", f"--time {time}", "leave it out")
+    tensors = at_time(opened.field, time).gaussians.tensors()
     gaussians = Gaussians(*(t if rows is None else t[rows] for t in tensors))
     world = world_of(opened.field.provenance)
     about = {
@@ -55,6 +61,7 @@ def export(
             "gaussians": len(opened.field.gaussians),
         },
         "selected_by": how, "rows": rows,
+        **({"time_s": span_s(opened.field)[0] if time is None else time} if moves else {}),
     }  # fmt: skip
     write_ply(out, gaussians)
     write_json(out.with_suffix(".json"), about)

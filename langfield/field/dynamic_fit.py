@@ -28,11 +28,11 @@ class MotionSettings:
     """How motion is learnt; the defaults suit some tens of photos at 320x240 on two cores."""
 
     planes: PlaneSettings = field(default_factory=PlaneSettings)
-    hidden: int = 64
+    hidden: int = 32
     """Width of the shared layer and of the heads (4D LangSplat: 128)."""
-    heads: tuple[str, ...] = ("means", "quats", "log_scales")
-    """What may change; `logit_opacities` and `sh` for things that appear, vanish or change colour."""
-    static_share: float = 0.2
+    heads: tuple[str, ...] = HEADS
+    """What may change; without `logit_opacities` and `sh` nothing appears, vanishes or changes colour."""
+    static_share: float = 0.15
     """Part of the steps in which nothing moves yet."""
     lr_planes: float = 2e-2
     """Adam's learning rate of the planes."""

@@ -28,11 +28,11 @@ class PlaneSettings:
 
     grid: tuple[int, int, int] = (32, 32, 32)
     """Samples along x, y and z at the coarsest resolution (4D LangSplat: 64 each)."""
-    times: int = 32
-    """Samples along time, at every resolution (4D LangSplat: 80 to 150)."""
+    times: int = 48
+    """Samples along time, at every resolution; half as many as times of pictures (4D LangSplat: 80 to 150)."""
     resolutions: tuple[int, ...] = (1, 2)
     """Factors of `grid`; their features are put side by side."""
-    width: int = 16
+    width: int = 8
     """Features per resolution."""
     box_share: float = 0.98
     """Share of the start points, along each axis, that the planes' box is made to hold."""

@@ -46,6 +46,11 @@ def test_all_of_them_in_the_frame_of_the_capture(run, tmp_path, capsys):
     assert "1650 Gaussians" in capsys.readouterr().out
 
 
+def test_a_scene_that_stands_still_has_no_times(run, tmp_path):
+    with pytest.raises(SettingsError, match="stands still"):
+        export(run, tmp_path / "then.ply", time=1.0)
+
+
 def test_what_a_text_selects_lies_where_the_thing_is(run, tmp_path, capsys):
     export(run, tmp_path / "red.ply", text="red ball", json=True)
     vertex = plyfile.PlyData.read(str(tmp_path / "red.ply"))["vertex"]

@@ -15,7 +15,10 @@ from langfield.raster import rasterize
 from tests.moving import camera_at, picture, points, times
 
 MOTION = MotionSettings(
-    planes=PlaneSettings(grid=(8, 8, 8), times=12, width=8), hidden=32, heads=("means", "quats", "log_scales", "sh")
+    planes=PlaneSettings(grid=(8, 8, 8), times=12, width=8),
+    hidden=32,
+    static_share=0.2,
+    heads=("means", "quats", "log_scales", "sh"),
 )
 COLOUR = PhotometricSettings(steps=400, max_gaussians=300, sh_degree=0, half_size_until=0.0)
 TIMES = times(24)

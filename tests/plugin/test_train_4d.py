@@ -13,11 +13,13 @@ from PIL import Image
 
 from langfield import caption_stage
 from langfield.artefacts import read_json, read_tensors
+from langfield.commands.export import export
 from langfield.field.at_time import at_time, span_s, status_codes
 from langfield.field.dynamic_fit import MotionSettings
 from langfield.field.hexplane import PlaneSettings
 from langfield.field.language import LanguageSettings
 from langfield.field.photometric import PhotometricSettings, psnr
+from langfield.field.ply import read_ply
 from langfield.plugin.pipeline import LangsplatPipeline
 from langfield.raster import rasterize
 from langfield.run import open_run
@@ -134,6 +136,15 @@ def test_things_have_states_and_the_run_keeps_what_was_said(trained: tuple[Path,
     rows = things.gaussians(red).tolist()
     before, between, after = (status_codes(run.field, t)[rows[0]] for t in (FIRST_S, FIRST_S + 0.5, LAST_S))
     assert before @ between > 0.98 > before @ after
+
+
+def test_splats_of_a_moment_are_exported(trained: tuple[Path, Path], tmp_path: Path):
+    field = open_run(trained[1]).field
+    for time_s, said in ((None, FIRST_S), (4.1, 4.1)):
+        export(trained[1], tmp_path / "then.ply", time=time_s)
+        torch.testing.assert_close(read_ply(tmp_path / "then.ply").means, at_time(field, said).gaussians.means)
+        assert json.loads((tmp_path / "then.json").read_text())["time_s"] == pytest.approx(said)
+    assert torch.equal(read_ply(trained[1] / "point_cloud.ply").means, at_time(field, FIRST_S).gaussians.means)
 
 
 def test_nerfstudio_draws_the_run_at_each_cameras_time(trained: tuple[Path, Path]):
