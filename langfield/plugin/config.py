@@ -17,7 +17,6 @@ from langfield.segment.track import TrackSettings
 from langfield.settings import RunSettings
 from langfield.suite.captions.settings import CaptionSettings
 
-
 MOVING = PhotometricSettings(steps=1500, max_gaussians=12_000, half_size_until=0.5)
 """The colour stage where scenes move: every step asks the planes for all Gaussians, which costs as much as drawing."""
 
