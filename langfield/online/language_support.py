@@ -66,13 +66,14 @@ class Against:
         self.trust = self.pixels / (self.pixels + HALF_SEEN_PX)
         self.member = _members(one, self.trust, names)
         self.size = self.member.multiply(self.pixels[None]).tocsr()
+        self._turned = self.size.T.tocsr()
 
     def of(self, other: Support) -> tuple[Float[np.ndarray, "M O"], Float[np.ndarray, "M O"]]:
         """Give intersections and unions with another's segments, in pixels of the first; both add up over segments."""
         seen = other.dense(self.g)
         trust = seen / (seen + HALF_SEEN_PX)
         theirs = _members(other, trust, self.g)
-        shared = (self.size @ theirs.T).toarray()
+        shared = (theirs @ self._turned).toarray().T
         mine_seen, theirs_seen = self.size @ trust, theirs @ (self.pixels * self.trust)
         return shared, mine_seen[:, None] + theirs_seen[None] - shared
 
