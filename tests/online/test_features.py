@@ -11,7 +11,7 @@ from langfield.stages import needed_weights
 from langfield.suite import IMAGE_ENCODERS
 
 
-@pytest.mark.parametrize(("dtype", "tower"), [(torch.bfloat16, "bf16"), (torch.float32, "int8")])
+@pytest.mark.parametrize(("dtype", "tower"), [(torch.bfloat16, "bf16"), (torch.float32, "torch")])
 def test_quick_features_follow_the_processor(monkeypatch, dtype, tower):
     monkeypatch.setattr(features, "quick_dtype", lambda: dtype)
     settings = features.quick_settings()
