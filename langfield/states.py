@@ -68,7 +68,7 @@ def own_gaussians(
         raise FormatError("tracks need a camera with a time for each of their pictures", f"{len(cameras)} cameras")
     gate = Gate()
     parts = []
-    with kernels_only():
+    with kernels_only(), torch.no_grad():
         for number, camera in enumerate(track(cameras, "things")):
             ids = torch.from_numpy(tracks.ids(number))[None]
             moved = deform(gaussians, deformation, camera.time_s or 0.0)

@@ -60,8 +60,8 @@ def meet(looks: Sequence[Look], tubes: Sequence[Tube]) -> Meetings:
         kept = np.array([k for k, i in enumerate(own) if i >= 0], np.int64)
         at = np.ix_(*[np.array(own, np.int64)[kept]] * 2)
         both[at] += 1
-        within = one.inside[np.ix_(kept, kept)] >= INSIDE
-        inside[at] += within & (one.areas[kept][:, None] < one.areas[kept])
+        within = np.asarray(one.inside[np.ix_(kept, kept)] >= INSIDE)
+        inside[at] += within & np.less.outer(one.areas[kept], one.areas[kept])
     return Meetings(np.array([len(tube) for tube in tubes], np.int64), both, inside)
 
 
@@ -71,7 +71,7 @@ def wholes(met: Meetings) -> Int64[np.ndarray, " K"]:
     What lies inside another for half of its life is a part of it; a mask that for a while holds several things that are
     on their own most of their lives is none.
     """
-    mine = met.inside >= 0.5 * met.life[:, None]
+    mine = np.asarray(met.inside >= 0.5 * met.life[:, None])
     part = mine.any(axis=1)
     guests = (met.inside >= 0.5 * met.life) & ~mine & ~part[:, None]
     nested = met.inside + met.inside.T >= 0.5 * np.maximum(met.both, 1)

@@ -31,7 +31,7 @@ class CaptionSettings:
     """What embeds captions: minilm-l6, e5-mistral (14 GB), e5-mistral:FOLDER."""
     compress: Literal["pca", "identity", "autoencoder"] = "pca"
     """What makes codes of embedded captions (4D LangSplat: an autoencoder of 6 numbers)."""
-    width: int = 32
+    width: int = 64
     """Numbers a code, of pca and autoencoder."""
 
     def __post_init__(self) -> None:
