@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -158,19 +158,23 @@ def places_of(field: Field) -> Places:
     means = field.gaussians.means.detach().float().cpu()
     solid = torch.sigmoid(field.gaussians.logit_opacities.detach().cpu()) >= MIN_OPACITY
     vectors, centres = [], []
+    by_place = _by_place(means, torch.nonzero(solid)[:, 0])
     for level in codes:
-        rows = _spread(means, torch.nonzero(solid & (level != 0).any(dim=-1).cpu())[:, 0])
+        rows = _spread(by_place[(level != 0).any(dim=-1).cpu()[by_place]])
         picked = level[rows]
         vectors.append(codec.decode(unit_codes(picked.float()) if picked.is_floating_point() else picked).float())
         centres.append(means[rows])
     return Places(torch.cat(vectors), torch.cat(centres))
 
 
-def _spread(means: Float[Tensor, "N 3"], rows: Tensor) -> Tensor:
-    """Choose at most MOST_PLACES rows, evenly in order of place."""
-    order = np.lexsort(means[rows].numpy().T)
-    count = min(MOST_PLACES, len(rows))
-    return rows[torch.from_numpy(order[np.linspace(0, len(rows) - 1, count).round().astype(int)])]
+def _by_place(means: Float[Tensor, "N 3"], rows: Int64[Tensor, " S"]) -> Int64[Tensor, " S"]:
+    """Sort rows by where they are: the same whatever order Gaussians are stored in."""
+    return rows[torch.from_numpy(np.lexsort(means[rows].numpy().T))]
+
+
+def _spread(rows: Int64[Tensor, " S"]) -> Int64[Tensor, " P"]:
+    """Choose at most MOST_PLACES, evenly."""
+    return rows[torch.from_numpy(np.linspace(0, len(rows) - 1, min(MOST_PLACES, len(rows))).round().astype(int))]
 
 
 def norm_of_names(cosines: Float[Tensor, "V U"]) -> Norm:
