@@ -2,4 +2,7 @@
 
 METHODS: dict[str, str] = {
     "descriptions": "langfield.suite.ask.descriptions",
+    "disclip": "langfield.suite.ask.disclip",
+    "hq-clip": "langfield.suite.ask.hq_clip",
+    "laclip": "langfield.suite.ask.laclip",
 }
