@@ -10,6 +10,7 @@ import torch
 from langfield.artefacts import content_key, write_arrays
 from langfield.cache import Cache
 from langfield.caption_stage import Spoken
+from langfield.capture.points import no_points
 from langfield.capture.types import Capture, Frame
 from langfield.codec.identity import Identity
 from langfield.errors import SettingsError
@@ -207,6 +208,16 @@ def test_a_scene_that_stands_still_is_trained_and_named_as_ever(views: list[Trai
     timed, bare = FieldFit(views, points(), STILL), FieldFit(_untimed(views), points(), STILL)
     assert run(timed, 0, 12) == run(bare, 0, 12)
     assert timed.field(None, {}).deformation is None
+
+
+def test_layouts_without_start_points_move_too(views: list[TrainingView]):
+    """D-NeRF's layout has none: planes then hold the random ones that the fit starts from."""
+    fit = FieldFit(views, no_points(), MOVING)
+    run(fit, 0, 12)
+    assert fit.deformation is not None
+    low, high = fit.deformation.planes.box
+    inside = ((fit.gaussians.means > low) & (fit.gaussians.means < high)).all(1)
+    assert inside.float().mean() > 0.9
 
 
 def test_pictures_without_times_cannot_move(views: list[TrainingView]):

@@ -16,6 +16,7 @@ from nerfstudio.utils import writer
 from langfield.artefacts import atomic_path, content_key
 from langfield.capture import read_capture
 from langfield.errors import LangfieldError, StorageError
+from langfield.field.dynamic_fit import span_of
 from langfield.plugin.bar import StepBar
 from langfield.plugin.pipeline import LangsplatPipeline
 from langfield.progress import say
@@ -64,6 +65,8 @@ class LangsplatTrainerConfig(TrainerConfig):
         capture = read_capture(Path(data))
         # config.yml then finds the capture from any folder: ns-eval and ns-viewer are run from elsewhere.
         self.data = self.pipeline.datamanager.data = Path(data).resolve()
+        if self.settings().motion is not None:
+            span_of([frame.camera for frame in capture.frames])
         for note in capture.notes:
             say(note)
         for name in needed_weights(self.settings()):

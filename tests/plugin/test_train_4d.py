@@ -28,7 +28,7 @@ from langfield.suite.captions.settings import CaptionSettings
 from langfield.suite.captions.store import read_captions
 from tests.moving import FIRST_S, LAST_S, TURNS_S, camera_at, picture, points, times
 from tests.plugin.driving import tiny_config, train
-from tests.tiny import OPENCV_TO_OPENGL
+from tests.tiny import OPENCV_TO_OPENGL, write_tiny_scene
 
 SETTINGS = {
     "motion": MotionSettings(planes=PlaneSettings(grid=(8, 8, 8), times=12, width=8), hidden=32),
@@ -155,6 +155,18 @@ def test_nerfstudio_draws_the_run_at_each_cameras_time(trained: tuple[Path, Path
     assert metrics is not None
     told = read_json(trained[1] / "manifest.json")["quality"]["psnr_held_out_db"]
     assert metrics["psnr"] == pytest.approx(told, abs=0.1)
+
+
+def test_a_scene_without_times_is_refused_before_anything_is_made(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    scene = write_tiny_scene(tmp_path / "scene", 3)
+    with pytest.raises(SystemExit):
+        train(tiny_config(scene, tmp_path, **SETTINGS))
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error:")]
+    assert said == [
+        "error: 3 of 3 pictures have no time, the others 0 times; motion needs a time for every frame and two times at "
+        "least."
+    ]
+    assert not (tmp_path / "cache").exists()
 
 
 def test_stopped_and_started_again_it_ends_the_same(
