@@ -29,7 +29,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "views added and taken away": ("tests/field/test_incremental.py",),
     "a long online walk": ("tests/online/test_soak.py",),
     "viewer": ("tests/viewer/test_flood.py", "tests/viewer/test_keep.py"),
-    "kills": ("tests/plugin/test_kill.py", "tests/online/test_kill.py"),
+    "kills": ("tests/plugin/test_kill.py", "tests/online/test_kill.py", "tests/online/test_kill_command.py"),
 }
 """Name to the tests that look at `tests.series.cases`."""
 SOURCES = ("*.py", "*.cpp", "*.cu", "*.cuh", "*.h")
