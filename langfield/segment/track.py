@@ -17,6 +17,8 @@ from langfield.segment.types import Segments
 # identity(what stands behind it, settings) says what decides its tracks.
 TRACKERS: dict[str, str] = {
     "flow": "langfield.segment.track_flow",
+    "sam2": "langfield.segment.track_sam2",
+    "online": "langfield.segment.track_online",
 }
 
 
@@ -25,7 +27,7 @@ class TrackSettings:
     """How things are followed through a video."""
 
     tracker: str = "flow"
-    """flow (no weights)."""
+    """flow (no weights), sam2:CONFIG:CHECKPOINT, online:MODULE:NAME (anybody's own, such as DEVA)."""
     least_frames: int = 5
     """Things seen in fewer pictures are dropped."""
     least_px: int = 60

@@ -72,7 +72,7 @@ def wholes(met: Meetings) -> Int64[np.ndarray, " K"]:
     on their own most of their lives is none.
     """
     mine = np.asarray(met.inside >= 0.5 * met.life[:, None])
-    part = mine.any(axis=1)
+    part = np.any(mine, axis=1)
     guests = (met.inside >= 0.5 * met.life) & ~mine & ~part[:, None]
     nested = met.inside + met.inside.T >= 0.5 * np.maximum(met.both, 1)
     mixed = np.array([
