@@ -6,7 +6,8 @@ trained and no encoder is needed; unlike nearest mean it knows in which directio
 
 Ours: how much the examples count is chosen by leaving each out in turn, the paper uses a validation set; with a single
 example of every name, which leaves nothing to choose by, both parts are made to differ equally. What is shown as none
-of the names is a class of its own, whose words are the negatives.
+of the names is a class of its own, whose words are the negatives. Means of few examples are longer than those of many;
+what noise adds to their length is taken off the bias, which cancels where all names have as many, as in the paper.
 
 Cost: a few products of M x M numbers for M examples, milliseconds.
 """
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from langfield.suite.model import ClipModel
 
 NEEDS = ()
+CLIP_SCALE = 100.0
 GRID = tuple(10 ** (step / 2) for step in range(-8, 5))
 """Weights of the examples that are tried: 1e-4 to 1e2, as in the paper's code."""
 
@@ -37,8 +39,8 @@ GRID = tuple(10 ** (step / 2) for step in range(-8, 5))
 class Settings:
     """How words and examples are weighed."""
 
-    logit_scale: float = 100.0
-    """What cosines with words are multiplied by: CLIP's own."""
+    logit_scale: float | None = None
+    """What cosines with words are multiplied by; None for the model's own, or 100, CLIP's, without a model."""
     alpha: float | None = None
     """Weight of the examples; None chooses it."""
 
@@ -60,15 +62,15 @@ def fit(task: FewShotTask, model: ClipModel | None = None, settings: Settings = 
 
     Args:
         task: at least one example.
-        model: not used.
+        model: gives the scale of cosines, where there is one.
         settings: how both are weighed.
 
     Raises:
         SettingsError: there is no example, or one of none of the names but no negatives in words.
     """
-    del model
     vectors, labels = task.vectors.double(), _classes(task)
-    words = _word_rows(task).double() * settings.logit_scale
+    own = CLIP_SCALE if model is None else model.logit_scale
+    words = torch.cat([task.texts, task.negatives]).double() * (settings.logit_scale or own)
     owner = torch.tensor([*range(len(task.names)), *(len(task.names),) * len(task.negatives)])
     alpha = settings.alpha
     if alpha is None:
@@ -100,7 +102,10 @@ def discriminant(vectors: Float[Tensor, "M d"], labels: Int64[Tensor, " M"], cla
         apart, shrink = apart[:0], float((means - means.mean(dim=0)).square().sum()) or 1.0
     inner = apart @ apart.T + shrink * torch.eye(len(apart), dtype=vectors.dtype)
     found = width / shrink * (means - torch.linalg.solve(inner, apart @ means.T).T @ apart)
-    bias = -0.5 * (found * means).sum(dim=1)
+    counts = torch.bincount(labels)[present].to(vectors)
+    within = width * torch.linalg.solve(inner, inner - shrink * torch.eye(len(inner)).to(inner)).trace()
+    longer = within / max(len(labels) - len(present), 1) / counts  # by how much noise lengthens means of few
+    bias = 0.5 * (longer - (found * means).sum(dim=1))
     weight = vectors.new_zeros(classes, vectors.shape[1]).index_copy(0, present, found - found.mean(dim=0))
     return Discriminant(weight, vectors.new_zeros(classes).index_copy(0, present, bias - bias.mean()))
 
@@ -113,10 +118,6 @@ def _classes(task: FewShotTask) -> Int64[Tensor, " M"]:
     if len(task.names) == 1 and len(task.negatives) == 0:
         raise SettingsError("a single name needs something it is held against", remedy="name negatives")
     return torch.where(task.labels == NONE_OF_THESE, len(task.names), task.labels)
-
-
-def _word_rows(task: FewShotTask) -> Float[Tensor, "R D"]:
-    return torch.cat([task.texts, task.negatives])
 
 
 def _best(rows: Float[Tensor, "M R"], owner: Int64[Tensor, " R"]) -> Float[Tensor, "M C"]:

@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from langfield.suite.families import FAMILIES, method
 from langfield.suite.head import Head
 from langfield.suite.model import ClipModel
-from langfield.suite.slots import FewShotTask, Items, Writing
+from langfield.suite.slots import Encode, FewShotTask, Items, Writing
 from tests.suite.tiny_clip import tiny_clip
 
 DIM = 32
@@ -70,13 +70,17 @@ def unit(seed: int, *shape: int) -> torch.Tensor:
     return normalize(torch.randn(*shape, DIM, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-def task(seed: int = 0, none: int = 3, shots: int = 4) -> FewShotTask:
-    """Examples around the vector of their name, others around that of a negative."""
-    texts, negatives = encode(NAMES), encode(["object", "texture"])
-    labels = torch.arange(len(NAMES)).repeat_interleave(shots)
+SHAPES = ("red square", "blue circle", "green star")
+
+
+def task(seed: int = 0, none: int = 3, encoder: Encode = encode) -> FewShotTask:
+    """Four examples a name around the vector of its text, others around that of a negative."""
+    texts, negatives = encoder(SHAPES), encoder(["object", "texture"])
+    labels = torch.arange(len(SHAPES)).repeat_interleave(4)
     towards = torch.cat([texts[labels], negatives[:1].expand(none, -1)])
-    vectors = normalize(towards + 0.85 * unit(seed + 7, len(towards)), dim=-1)
-    return FewShotTask(vectors, torch.cat([labels, torch.full((none,), -1)]), NAMES, texts, negatives)
+    noise = torch.randn(towards.shape, generator=torch.Generator().manual_seed(seed + 7))
+    vectors = normalize(towards + 0.85 * normalize(noise, dim=-1), dim=-1)
+    return FewShotTask(vectors, torch.cat([labels, torch.full((none,), -1)]), SHAPES, texts, negatives)
 
 
 def items(seed: int = 0, count: int = 12) -> Items:

@@ -34,6 +34,7 @@ def test_effect_planted_pairs_are_found_and_nothing_else(seed, monkeypatch):
 
 def test_against_all_pairs_one_by_one():
     items = planted(4, 2)
+    assert items.other is not None
     loose = Settings(same=0.1, apart=0.05, most=10_000)
     expected = set()
     for a in range(40):

@@ -47,6 +47,25 @@ def test_discriminant_is_bayes_rule_with_the_shrunk_covariance(shots):
         torch.testing.assert_close(found.logits(probe[None])[0], expected - expected.mean(), rtol=1e-6, atol=1e-8)
 
 
+def test_names_with_fewer_examples_are_not_held_back_by_the_length_of_their_means():
+    """The mean of n examples of covariance S is longer by tr(P S) / n in the metric P, which is taken off."""
+    task, probes, _ = clicks(3, 12)
+    vectors, labels = task.vectors.double(), task.labels
+    kept = (labels != 0) | (torch.arange(len(labels)) < 12)
+    vectors, labels = vectors[kept], labels[kept]
+    counts = torch.bincount(labels)
+    assert counts.tolist() == [3, 12, 12, 12]
+    apart = torch.stack([v - vectors[labels == c].mean(0) for v, c in zip(vectors, labels, strict=True)])
+    scatter, trace = apart.T @ apart, float(apart.square().sum() / (len(labels) - 1))
+    metric = 24 * torch.linalg.inv(scatter + trace * torch.eye(24).double())
+    longer = (metric @ scatter).trace() / (len(labels) - 4) / counts
+    rule = by_hand(vectors, labels, 4)
+    for probe in probes[:3].double():
+        expected = rule(probe) + 0.5 * longer
+        found = discriminant(vectors, labels, 4, 24).logits(probe[None])[0]
+        torch.testing.assert_close(found, expected - expected.mean(), rtol=1e-6, atol=1e-8)
+
+
 def test_weight_zero_is_the_words_alone():
     task, probes, _ = clicks(0, 3)
     head = fit(task, settings=Settings(alpha=0.0))
