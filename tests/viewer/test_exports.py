@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from langfield.artefacts import write_json
 from langfield.errors import LangfieldError
+from langfield.field.at_time import at_time, status_codes
 from langfield.field.instances import Instances
 from langfield.run import find_run, open_run
 from langfield.viewer import session
@@ -25,6 +26,7 @@ from langfield.viewer.cameras import in_camera
 from langfield.viewer.exports import Wanted, export_selection, new_folder, plain_name, save_scene
 from langfield.viewer.rows import EMPTY, frozen
 from langfield.viewer.session import Document, Edits
+from tests.field.test_at_time import moving_field
 from tests.viewer.scene import CENTRES, DIM, balls, made_up_run
 
 GAUSSIANS, KIND = balls()
@@ -128,6 +130,24 @@ def balls_as_things() -> Instances:
     return Instances(
         torch.eye(DIM).half()[:3], torch.tensor([1, 2, 3]).int(), torch.ones(3), first, torch.cat(rows), members
     )
+
+
+def test_an_edited_scene_that_moves_still_moves(tmp_path: Path):
+    home = tmp_path / "runs" / "one"
+    run = made_up_run(path=home)
+    moving = moving_field(dataclasses.replace(GAUSSIANS, sh=GAUSSIANS.sh[:, :1].repeat(1, 4, 1)))
+    run = dataclasses.replace(run, field=moving, manifest={**run.manifest, "version": 1, "state": "finished"})
+    ball = session.select(Document(len(GAUSSIANS)), BALL)
+    saved = open_run(save_scene(run, session.edit(ball, "delete").edits, "no ball")).field
+    rest = torch.ones(len(GAUSSIANS), dtype=torch.bool)
+    rest[torch.from_numpy(BALL.copy())] = False
+    for time_s in (0.2, 1.4):
+        torch.testing.assert_close(
+            at_time(saved, time_s).gaussians.means, at_time(moving, time_s).gaussians.means[rest]
+        )
+        torch.testing.assert_close(status_codes(saved, time_s), status_codes(moving, time_s)[rest])
+    with pytest.raises(LangfieldError, match="belongs to places"):
+        save_scene(run, session.move(ball, (0.0, 0.0, 1.0)).edits, "elsewhere")
 
 
 def test_an_edited_scene_is_a_run_of_its_own(tmp_path: Path):
