@@ -12,12 +12,14 @@ import tyro
 
 from langfield.artefacts import plain, write_bytes, write_json
 from langfield.commands.bench_options import (
+    DYNAMIC,
     FIELD,
     ONLINE,
     PAPER,
     QUERY,
     RASTER,
     VIEWER,
+    DynamicBench,
     FieldBench,
     OnlineBench,
     PaperBench,
@@ -97,6 +99,19 @@ def online(what: tyro.conf.OmitArgPrefixes[OnlineBench] = ONLINE, json: bool = F
     from langfield.commands.bench_online import bench_online
 
     _show("online", bench_online(what), json)
+
+
+def dynamic(source: Scene, what: tyro.conf.OmitArgPrefixes[DynamicBench] = DYNAMIC, json: bool = False) -> None:
+    """Tell when things are in a state, ours beside 4D LangSplat's ways, over seeds (half an hour; resumable).
+
+    Args:
+        source: a capture with times, captions.json and annotations/ in 4D LangSplat's layout, such as scenes/changes.
+        what: what is measured.
+        json: print as JSON.
+    """
+    from langfield.commands.bench_dynamic import bench_dynamic
+
+    _show("dynamic", bench_dynamic(source, what), json)
 
 
 def paper(
@@ -267,6 +282,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "field": field,
     "query": query,
     "online": online,
+    "dynamic": dynamic,
     "paper": paper,
     "viewer": viewer,
     "kernels": kernels,

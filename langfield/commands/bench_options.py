@@ -92,5 +92,17 @@ class OnlineBench:
     """Parts that are measured again."""
 
 
+@dataclass(frozen=True)
+class DynamicBench:
+    """What `bench dynamic` measures."""
+
+    seeds: int = 3
+    """Fields that are trained."""
+    only: tuple[str, ...] = ()
+    """Rows by name, such as "closed form, K = 3; ours"; all where empty."""
+    out: Path = Path("outputs/bench_dynamic")
+    """Folder of what is found; run again, it goes on from there."""
+
+
 RASTER, FIELD, VIEWER, QUERY = RasterBench(), FieldBench(), ViewerBench(), QueryBench()
-PAPER, ONLINE = PaperBench(), OnlineBench()
+PAPER, ONLINE, DYNAMIC = PaperBench(), OnlineBench(), DynamicBench()

@@ -120,6 +120,15 @@ def score_agnostic(subject: Subject, folder: Path) -> Outcome:
         QueryError: encoder and field do not fit.
     """
     labels = read_outlines(folder, subject.frames)
+    return Outcome({"field": score_things_over_time(subject, labels)}, labels.notes)
+
+
+def score_things_over_time(subject: Subject, labels: Labels) -> list[ThingScore]:
+    """Score every labelled thing in every labelled frame at its time.
+
+    Raises:
+        QueryError: encoder and field do not fit.
+    """
     names = sorted({q.text for q in labels.queries})
     phrases = encode_phrases(subject.encoder, names, language_of(subject.field)[1].dim)
     chosen = dict(enumerate(select(subject.field, phrases)))
@@ -131,7 +140,7 @@ def score_agnostic(subject: Subject, folder: Path) -> Outcome:
         worst = min(found, key=lambda s: s.iou).frame
         iou, accuracy = (float(np.mean([getattr(s, what) for s in found])) for what in ("iou", "accuracy"))
         rows.append(ThingScore(name, worst, iou, accuracy, len(found), drawn[worst, number], truth[worst, name]))
-    return Outcome({"field": rows}, labels.notes)
+    return rows
 
 
 def score_timed(subject: Subject, folder: Path) -> Outcome:
@@ -185,7 +194,7 @@ def score_events(
     steps = steps_of(subject.frames)
     times = step_times(subject.frames)
     events = [ask(q.text) for q in track(queries, "questions")]
-    things = sorted({e.thing for e in events})
+    things = {e.thing for e in events}
     truth = _truth(labels, subject.frames)
     drawn = _draw(subject, labels, {thing: selection_of(subject.field, thing) for thing in things})
     by_step: dict[tuple[int, str], Float[np.ndarray, " T"]] = {}
@@ -233,6 +242,21 @@ def overlaps(
             seen[steps[frame]] += 1
     usual = float((sums.sum() / seen.sum()) if seen.any() else 0.0)
     return np.where(seen > 0, sums / np.maximum(seen, 1), usual)
+
+
+def overlap_table(
+    subject: Subject, labels: Labels, pairs: Iterable[tuple[int, str]]
+) -> dict[tuple[int, str], Float[np.ndarray, " T"]]:
+    """Give the overlaps of pairs of a field's thing and a labelled one, by step.
+
+    Args:
+        subject: the field and its views.
+        labels: outlines.
+        pairs: number of the field's thing, name of the labelled one.
+    """
+    wanted, steps, truth = list(pairs), steps_of(subject.frames), _truth(labels, subject.frames)
+    drawn = _draw(subject, labels, {thing: selection_of(subject.field, thing) for thing in {t for t, _ in wanted}})
+    return {pair: overlaps(drawn, truth, pair, steps) for pair in wanted}
 
 
 def _truth(labels: Labels, frames: Iterable[Frame]) -> dict[tuple[str, str], Bool[np.ndarray, "H W"]]:
