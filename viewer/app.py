@@ -168,7 +168,7 @@ class Panels:
             self.edit = EditPanel(desk, server)
         with tabs.add_tab("Views", viser.Icon.CAMERA):
             self.views = ViewsPanel(desk, server)
-            self.time = TimePanel(desk, server)
+            self.time = TimePanel(desk, server, newest)
         with tabs.add_tab("Help", viser.Icon.HELP):
             self.help = HelpPanel(desk, server, commands(desk, self.select, self.views))
         self.undo = server.gui.add_button("Undo", icon=viser.Icon.ARROW_BACK_UP, color="gray")

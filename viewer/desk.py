@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from langfield.errors import LangfieldError
+from langfield.field.at_time import at_time
 from langfield.progress import say
 from langfield.query.relevancy import CANONICALS
 from langfield.run import Run
@@ -43,6 +44,8 @@ class Desk:
         self.beside = False
         """Whether a new question leaves the others on the page."""
         self.mode: Mode = "RGB"
+        self.time_s: float | None = None
+        """The time that is shown; None until one was chosen."""
         self.eye: Float[np.ndarray, " 3"] = np.zeros(3)
         """Where depth is seen from, world units."""
         self.message = "Type what you are looking for."
@@ -119,6 +122,14 @@ class Desk:
         with self.lock:
             self.history = self.history.do(action(self.document), tag)
             self.refresh()
+
+    def go_to(self, time_s: float) -> None:
+        """Show a scene that moves as it is at a time, seconds."""
+        with self.lock:
+            self.time_s = time_s
+            self._scene.become(at_time(self.run.field, time_s).gaussians)
+            self._painter.take(self._scene.rgb)
+            self._paint()
 
     def undo(self) -> None:
         """Take back the last step."""

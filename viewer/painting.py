@@ -36,6 +36,10 @@ class Painter:
         self._field, self._rgb = field, rgb
         self._made: dict[str, Colours] = {}
 
+    def take(self, rgb: Colours) -> None:
+        """Take the Gaussians' own colours of another time."""
+        self._rgb = rgb
+
     def colours(self, document: Document, mode: str, eye: Float[np.ndarray, " 3"]) -> Colours:
         """Give every Gaussian's colour.
 

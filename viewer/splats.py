@@ -63,6 +63,12 @@ def along_a_curve(points: Float[np.ndarray, "N 3"]) -> Int64[np.ndarray, " N"]:
     return np.argsort(cells[:, 0] | (cells[:, 1] << 1) | (cells[:, 2] << 2), kind="stable")
 
 
+def packed(spread: Float[Tensor, "N 3 3"]) -> UInt32[np.ndarray, "N 3"]:
+    """Give the upper triangles of covariances as viser sends them: six numbers of half precision."""
+    upper = spread.flatten(1)[:, [0, 1, 2, 4, 5, 8]].numpy()
+    return np.ascontiguousarray(upper, dtype=np.float16).view(np.uint32)
+
+
 class SplatScene:
     """The Gaussians of a page in pieces that lie close together; only pieces that changed are sent again.
 
@@ -85,16 +91,28 @@ class SplatScene:
         self._opacity = (torch.sigmoid(g.logit_opacities.float().cpu()) * 255).to(torch.uint8).numpy()
         order = along_a_curve(g.means.float().cpu().nan_to_num(0.0).numpy())
         self._pieces = np.array_split(order, int(np.clip(len(order) // PIECE, 1, MOST_PIECES)))
-        self._at = self._means
+        self._at, spread = self._means, covariances(g.quats.float().cpu(), scales / unit)
+        self._form = self._formed = packed(spread)
         self._colours = _rgba(self.rgb, self._opacity)
-        spread = covariances(g.quats.float().cpu(), scales / unit).numpy()
         self._handles = [
             server.scene.add_gaussian_splats(
-                f"{name}/{i}", centers=self._means[piece], covariances=spread[piece], rgbs=self.rgb[piece],
+                f"{name}/{i}", centers=self._means[piece], covariances=spread.numpy()[piece], rgbs=self.rgb[piece],
                 opacities=self._opacity[piece, None], scale=unit,
             )
             for i, piece in enumerate(self._pieces)
         ]  # fmt: skip
+
+    def become(self, gaussians: Gaussians) -> None:
+        """Take the same Gaussians as they are at another time; `paint` shows them.
+
+        Args:
+            gaussians: row by row the same ones.
+        """
+        g = gaussians.detach()
+        self.rgb = base_colours(g.sh)
+        self._means = (g.means.float().cpu() / self._unit).numpy()
+        self._opacity = (torch.sigmoid(g.logit_opacities.float().cpu()) * 255).to(torch.uint8).numpy()
+        self._form = packed(covariances(g.quats.float().cpu(), g.log_scales.float().cpu().exp() / self._unit))
 
     def paint(
         self,
@@ -115,13 +133,16 @@ class SplatScene:
         changed = colours != self._colours
         if at is not self._at:
             changed |= (at != self._at).any(axis=1)
-        self._colours, self._at = colours, at
+        if self._form is not self._formed:
+            changed |= (self._form != self._formed).any(axis=1)
+        self._colours, self._at, self._formed = colours, at, self._form
         sent = 0
         with self._server.atomic():
             for piece, handle in zip(self._pieces, self._handles, strict=True):
                 if changed[piece].any():
                     buffer = handle.buffer.copy()
                     buffer[:, :3] = np.ascontiguousarray(at[piece]).view(np.uint32)
+                    buffer[:, 4:7] = self._form[piece]
                     buffer[:, 7] = colours[piece]
                     handle.buffer = buffer
                     sent += buffer.nbytes
