@@ -6,4 +6,5 @@ METHODS: dict[str, str] = {
     "grain": "langfield.suite.ask.grain",
     "hq-clip": "langfield.suite.ask.hq_clip",
     "laclip": "langfield.suite.ask.laclip",
+    "deltaspace": "langfield.suite.ask.deltaspace",
 }
