@@ -34,9 +34,12 @@ def test_things_with_halves_and_missing_masks_are_each_one_track(seed):
     assert len(set(used)) == 3
 
 
-def test_things_whose_masks_are_fused_for_a_while_stay_apart():
+@pytest.mark.parametrize("alike", [False, True])
+def test_things_whose_masks_are_fused_for_a_while_stay_apart(alike):
     near = [straight((10, 20), (34, 20), T), straight((42, 22), (66, 22), T)]
     made = film(near, seed=5)
+    if alike:
+        made.vectors[2] = made.vectors[1]
     maps = followed(broken(made, 0, missing=0, fused=(1, 2, (6, 7, 8))))
     first, second = (agreement(maps, made.truth, thing) for thing in (1, 2))
     assert min(first[0], second[0]) > 0.85
