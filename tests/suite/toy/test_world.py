@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,15 @@ from scipy.ndimage import binary_dilation
 
 from langfield.errors import SettingsError
 from langfield.suite.toy.captions import STYLES, caption, long_caption, say, say_german
-from langfield.suite.toy.claims import false_claims, swap_attributes, swap_roles, true_claim, turn_relation
+from langfield.suite.toy.claims import (
+    Claim,
+    Phrase,
+    false_claims,
+    swap_attributes,
+    swap_roles,
+    true_claim,
+    turn_relation,
+)
 from langfield.suite.toy.draw import boxes, draw, floor
 from langfield.suite.toy.scenes import SIDE_PX, Scene, Thing, make_scene, relation
 from langfield.suite.toy.tokenizer import ToyTokenizer
@@ -212,3 +221,13 @@ def test_token_rows_begin_end_and_are_cut():
     assert rows[2].tolist()[:3] == [tokenizer.sot_token_id, tokenizer.eot_token_id, 0]
     assert tokenizer("red").shape == (1, 20)
     assert tokenizer(["red"], context_length=40).shape == (1, 40)
+
+
+def test_two_phrases_need_two_things():
+    thing, other = (
+        Thing("square", "red", "plain", "big", 15, 30, 12),
+        Thing("star", "blue", "plain", "small", 50, 32, 8),
+    )
+    both = Claim(Phrase(colour="red"), None, Phrase(shape="square"))
+    assert not both.holds(Scene((thing, other), 0))
+    assert both.holds(Scene((thing, replace(other, colour="red")), 0))
