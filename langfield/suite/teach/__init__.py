@@ -1,6 +1,7 @@
 """Heads from a few examples: one module per method."""
 
 METHODS: dict[str, str] = {
+    "clip-svd": "langfield.suite.teach.clip_svd",
     "coop": "langfield.suite.teach.coop",
     "gda": "langfield.suite.teach.gda",
 }

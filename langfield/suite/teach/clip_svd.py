@@ -1,0 +1,126 @@
+"""Only the singular values of a tower's weight matrices are trained: directions stay, their strengths move.
+
+Singular Value Few-shot Adaptation of Vision-Language Models (arXiv 2509.03740): the packed attention weight is split
+into queries, keys and values, each of them, the output projection and both MLP matrices are written as U diag(S) V, and
+only S learns. Unlike CoOp and MaPLe the inputs stay as they are and the tower itself changes, by a few numbers a layer.
+
+Ours: the text tower alone is adapted, to vectors that the field holds after its codec, so that no picture is encoded
+anew; the paper adapts both towers. The model is never touched: adapted weights are put in for each pass alone. Without
+a text tower (the text bridge) there is nothing to adapt, and it refuses.
+
+Cost: a text pass forward and back per name and step, and one decomposition of each matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from langfield.errors import SettingsError
+from langfield.suite.head import AGAINST, Head
+from langfield.suite.model import ClipModel
+from langfield.suite.slots import NONE_OF_THESE, FewShotTask
+from langfield.suite.trainer import Stage, Training, frozen
+
+NEEDS = ("model",)
+MATRICES = {"attn.in_proj_weight": 3, "attn.out_proj.weight": 1, "mlp.c_fc.weight": 1, "mlp.c_proj.weight": 1}
+"""Weights of a block that are decomposed, and into how many parts each is split first."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How singular values are trained."""
+
+    template: str = "a photo of a {}"
+    steps: int = 60
+    lr: float = 2e-2
+    """Ten times the paper's, which trains for thousands of steps and not for tens."""
+    weight_decay: float = 0.01
+    batch: int = 32
+
+
+class Strengths(nn.Module):
+    """The names' vectors by a text tower whose singular values learn."""
+
+    def __init__(self, model: ClipModel, names: tuple[str, ...], template: str) -> None:
+        super().__init__()
+        if not model.has_text_tower:
+            raise SettingsError(f"{model.name} has no text tower to adapt", remedy="use gda or coop")
+        self._model, self._ids = (model,), model.ids([template.format(name) for name in names])
+        self._sides: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        self.values = nn.ParameterDict()
+        blocks = {id(block) for block in model.text.transformer.resblocks}
+        for path, module in model.module.named_modules():
+            for name, parts in MATRICES.items() if id(module) in blocks else ():
+                self._take(f"{path}.{name}", module.get_parameter(name).detach(), parts)
+
+    def _take(self, name: str, weight: Float[Tensor, "O I"], parts: int) -> None:
+        found = [torch.linalg.svd(part, full_matrices=False) for part in weight.chunk(parts)]
+        self._sides[name] = [(left, right) for left, _, right in found]
+        for part, (_, values, _) in enumerate(found):
+            self.values[f"{name}:{part}".replace(".", "/")] = nn.Parameter(values)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Give the adapted weights by the names of the model's parameters; they may be saved for "+weights:FILE"."""
+        made = {}
+        for name, sides in self._sides.items():
+            keys = [f"{name}:{part}".replace(".", "/") for part in range(len(sides))]
+            parts = [(left * self.values[key]) @ right for key, (left, right) in zip(keys, sides, strict=True)]
+            made[name] = torch.cat(parts)
+        return made
+
+    def forward(self) -> Float[Tensor, "C D"]:
+        """Give a unit vector per name."""
+        return functional_call(self._model[0].module, self.weights(), (), {"text": self._ids})[1]
+
+
+def fit(task: FewShotTask, model: ClipModel | None = None, settings: Settings = Settings()) -> Head:
+    """Adapt the text tower to examples and give the head of the names in it.
+
+    Args:
+        task: at least one example.
+        model: the CLIP whose space the examples are in, with a text tower.
+        settings: see above.
+
+    Raises:
+        SettingsError: there is no such model, no example, or nothing to hold names against.
+    """
+    training = begin(task, model, settings)
+    if model is None:
+        raise SettingsError("CLIP-SVD needs a model", remedy="give the CLIP of the field")
+    with frozen(model.module):
+        training.run()
+    with torch.no_grad():
+        weight = torch.cat([training.learner().float(), task.negatives.float()])
+    rows = (*range(len(task.names)), *(AGAINST,) * len(task.negatives))
+    numbers = sum(p.numel() for p in training.learner.parameters())
+    about = (("method", "clip-svd"), ("examples", str(len(task.labels))), ("learnt numbers", str(numbers)))
+    return Head(task.names, weight, torch.zeros(len(weight)), rows, model.logit_scale, rivals=True, about=about)
+
+
+def begin(task: FewShotTask, model: ClipModel | None = None, settings: Settings = Settings()) -> Training:
+    """Give the training before it begins; see `fit`."""
+    if model is None:
+        raise SettingsError("CLIP-SVD needs a model", remedy="give the CLIP of the field")
+    if len(task.labels) == 0:
+        raise SettingsError("there is no example to learn from", remedy="click at least one thing")
+    alone = len(task.names) == 1 or bool((task.labels == NONE_OF_THESE).any())
+    if alone and len(task.negatives) == 0:
+        raise SettingsError("names need something they are held against", remedy="name negatives")
+    labels = torch.where(task.labels == NONE_OF_THESE, len(task.names), task.labels)
+    learner, scale = Strengths(model, task.names, settings.template), model.logit_scale
+
+    def objective(rows: Int64[Tensor, " B"]) -> dict[str, Tensor]:
+        vectors = task.vectors[rows]
+        logits = vectors @ learner().T
+        if len(task.negatives):
+            logits = torch.cat([logits, (vectors @ task.negatives.T).amax(dim=1, keepdim=True)], dim=1)
+        return {"classify": cross_entropy(scale * logits, labels[rows])}
+
+    stage = Stage(settings.steps, settings.lr, ("values",), settings.batch, weight_decay=settings.weight_decay)
+    return Training((stage,), learner, objective, len(labels))

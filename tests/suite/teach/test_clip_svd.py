@@ -1,0 +1,84 @@
+"""CLIP-SVD: the same tower at its start, the numbers it learns, and names nobody knows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from langfield.artefacts import write_tensors
+from langfield.errors import SettingsError
+from langfield.suite.model import ClipModel
+from langfield.suite.slots import FewShotTask
+from langfield.suite.spec import clip_model
+from langfield.suite.surgery import load_weights
+from langfield.suite.teach.clip_svd import Settings, Strengths, fit
+from langfield.suite.toy.draw import draw
+from langfield.suite.toy.scenes import make_scene
+from langfield.suite.toy.words import NEW_NAMES, SHAPES
+from tests.suite.contract.common import task
+from tests.suite.tiny_clip import tiny_clip
+
+NAMES = ("red square", "blue circle", "star")
+
+
+@pytest.fixture(scope="module")
+def toy() -> ClipModel:
+    return clip_model("toy:good")
+
+
+@pytest.mark.parametrize("layout", ["CLIP", "CustomTextCLIP"])
+def test_at_its_start_it_is_the_tower_and_learns_so_many_numbers(layout):
+    model = tiny_clip(layout=layout)
+    learner = Strengths(model, NAMES, "a {}")
+    expected = model.encode_texts([f"a {name}" for name in NAMES])
+    torch.testing.assert_close(learner().detach(), expected, rtol=0, atol=1e-5)
+    assert sum(p.numel() for p in learner.parameters()) == 2 * 6 * 36  # layers, matrices, width
+    for name, weight in learner.weights().items():
+        torch.testing.assert_close(weight.detach(), model.module.get_parameter(name).detach(), rtol=0, atol=1e-5)
+
+
+def test_singular_values_of_its_weights_are_what_was_learnt(tmp_path):
+    model = tiny_clip()
+    learner = Strengths(model, NAMES, "{}")
+    with torch.no_grad():
+        for values in learner.parameters():
+            values.mul_(torch.rand(len(values), generator=torch.Generator().manual_seed(len(values))) + 0.5)
+    for name, weight in learner.weights().items():
+        parts = weight.detach().chunk(3 if "in_proj" in name else 1)
+        for number, part in enumerate(parts):
+            mine = learner.values[f"{name}:{number}".replace(".", "/")].detach().sort(descending=True).values
+            torch.testing.assert_close(torch.linalg.svdvals(part), mine, rtol=1e-4, atol=1e-5)
+    path = tmp_path / "svd.safetensors"
+    write_tensors(path, {name: weight.detach().contiguous() for name, weight in learner.weights().items()})
+    with load_weights(model, str(path)):
+        torch.testing.assert_close(model.encode_texts(NAMES), learner().detach(), rtol=0, atol=1e-5)
+    assert float((model.encode_texts(NAMES) - learner().detach()).norm()) > 1e-3
+
+
+def test_what_it_cannot_learn_from(toy):
+    given = task()
+    with pytest.raises(SettingsError, match="needs a model"):
+        fit(given)
+    with pytest.raises(SettingsError, match="no example"):
+        fit(FewShotTask(given.vectors[:0], given.labels[:0], given.names, given.texts, given.negatives), toy)
+    with pytest.raises(SettingsError, match="held against"):
+        fit(FewShotTask(given.vectors, given.labels, given.names, given.texts, given.negatives[:0]), toy)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_effect_names_nobody_knows_are_learnt_from_four_examples(toy, seed):
+    """Real vectors of a CLIP that never saw these names: at chance before, far above it afterwards."""
+    scenes = [make_scene(1000 * seed + n, 1) for n in range(160)]
+    vectors = toy.encode_images([draw(scene).picture for scene in scenes])
+    labels = torch.tensor([SHAPES.index(scene.things[0].shape) for scene in scenes])
+    shown = torch.cat([(labels == shape).nonzero()[:4, 0] for shape in range(8)])
+    held = torch.ones(len(labels), dtype=torch.bool)
+    held[shown] = False
+    texts = toy.encode_texts(NEW_NAMES)
+    given = FewShotTask(vectors[shown], labels[shown], NEW_NAMES, texts, texts[:0])
+    scores = []
+    for steps in (0, 60):
+        found = fit(given, toy, Settings(steps=steps)).relevancy(vectors[held]).argmax(dim=0)
+        scores.append(float((found == labels[held]).float().mean()))
+    assert scores[0] < 0.3
+    assert scores[1] > scores[0] + 0.35
