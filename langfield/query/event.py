@@ -33,6 +33,7 @@ from langfield.suite.captions.types import Captioner
 from langfield.suite.sentences import SentenceEncoder
 
 RANK: dict[Verdict, int] = {"never": 0, "unsure": 1, "found": 2}
+ALIKE = "captions of several states fit it nearly alike, so that it cannot be told when"
 MASK_SIDE_PX = 480
 """Longer side of masks in answers, at most."""
 
@@ -171,6 +172,8 @@ class EventAsker:
         said, rest = scores[1 : 1 + len(rows)], scores[1 + len(rows) :]
         changes = max(split(curve)[2] for curve in said) >= settings.least_change
         told = when(self.times_s, scores[0], None if changes else rest, settings.when)
+        if changes and told.verdict == "never" and fit.verdict != "never":
+            told = replace(told, verdict="unsure", score=fit.score, note=ALIKE)
         return Event(found.question, found, thing, name, fit, self.times_s, scores[0], _lower(fit, told))
 
     def _vector(self, own: Sequence[Anchor], temperature: float) -> Float[Tensor, " D"]:
