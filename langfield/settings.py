@@ -114,3 +114,10 @@ class RunSettings:
     def key(self) -> str:
         """Give the hash of what decides a run's result."""
         return content_key(self.result_settings())
+
+
+def moving_settings() -> RunSettings:
+    """Give the settings of `ns-train langsplat-4d`."""
+    # Every step asks the planes for all Gaussians, which costs as much as drawing them: fewer of them, more steps.
+    colour = PhotometricSettings(steps=1500, max_gaussians=12_000, half_size_until=0.5)
+    return RunSettings(photometric=colour, motion=MotionSettings(), tracks=TrackSettings(), captions=CaptionSettings())

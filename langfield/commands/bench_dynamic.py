@@ -14,13 +14,13 @@ from jaxtyping import Float
 from langfield.artefacts import read_json, write_json
 from langfield.commands.bench_options import DynamicBench
 from langfield.commands.dynamic_bench.rows import Answers, Row, answers, names, states_of
-from langfield.commands.dynamic_bench.source import Source, Trained, moving, open_dynamic, overlap, train
+from langfield.commands.dynamic_bench.source import Source, Trained, open_dynamic, overlap, train
 from langfield.errors import FormatError, SettingsError
 from langfield.evaluate.dynamic import TimeScore, score_time, summarise_time
 from langfield.evaluate.dynamic_score import score_things_over_time, step_times
 from langfield.field.status import StatusTracks
 from langfield.progress import say
-from langfield.settings import RunSettings
+from langfield.settings import RunSettings, moving_settings
 from langfield.suite.sentences import SentenceEncoder, sentence_encoder
 
 VERSION = 1
@@ -47,7 +47,7 @@ def bench_dynamic(data: Path, what: DynamicBench, settings: RunSettings | None =
     chosen = {key: row for key, row in names().items() if not what.only or key in what.only}
     if what.only and len(chosen) < len(set(what.only)):
         raise SettingsError("no such row", ", ".join(what.only), f"choose among: {' | '.join(names())}")
-    source = open_dynamic(data, settings or moving(RunSettings()))
+    source = open_dynamic(data, settings or moving_settings())
     file, name = what.out / "dynamic.json", f"{VERSION} {source.key}"
     known = _known(file, name)
 

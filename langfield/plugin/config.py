@@ -6,19 +6,12 @@ from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, Mac
 from nerfstudio.plugins.types import MethodSpecification
 
 from langfield.codec.autoencoder import LANGSPLAT_SIZES, AutoencoderSettings
-from langfield.field.dynamic_fit import MotionSettings
 from langfield.field.language import LanguageSettings
-from langfield.field.photometric import PhotometricSettings
 from langfield.plugin.datamanager import LangsplatDataManagerConfig
 from langfield.plugin.model import LangsplatModelConfig
 from langfield.plugin.pipeline import LangsplatPipelineConfig
 from langfield.plugin.trainer import LangsplatTrainerConfig, default_device
-from langfield.segment.track import TrackSettings
-from langfield.settings import RunSettings
-from langfield.suite.captions.settings import CaptionSettings
-
-MOVING = PhotometricSettings(steps=1500, max_gaussians=12_000, half_size_until=0.5)
-"""The colour stage where scenes move: every step asks the planes for all Gaussians, which costs as much as drawing."""
+from langfield.settings import RunSettings, moving_settings
 
 
 def method(name: str, settings: RunSettings, description: str) -> MethodSpecification:
@@ -49,7 +42,7 @@ langsplat = method(
 )
 langsplat_4d = method(
     "langsplat-4d",
-    RunSettings(photometric=MOVING, motion=MotionSettings(), tracks=TrackSettings(), captions=CaptionSettings()),
+    moving_settings(),
     "Language field of a scene that moves: pictures with times, from one camera or many.",
 )
 langsplat_paper = method(

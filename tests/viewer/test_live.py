@@ -45,12 +45,12 @@ def in_child(work: Callable[[], object]) -> int:
 
 
 def train_tiny(scene: Path, out: Path, awaited: Sequence[Path]) -> None:
-    """Train; where a share of the steps is done this waits, at most 40 s, for a file, lest training outrun the test."""
+    """Train; where a share of the steps is done this waits, 200 s at most, for a file, lest it outrun the test."""
     train_step = LangsplatTrainer.train_iteration
 
     def patient(self: LangsplatTrainer, step: int) -> object:
         for i, file in enumerate(awaited, 1):
-            end = time.monotonic() + 40
+            end = time.monotonic() + 200
             while step == i * STEPS // 3 and not file.exists() and time.monotonic() < end:
                 time.sleep(0.02)
         return train_step(self, step)
@@ -72,7 +72,7 @@ def follow(address: str, awaited: bytes) -> None:
     protocol = f"viser-v{viser.__version__}"
     with connect(f"ws://127.0.0.1:{port}/?token={token}", subprotocols=[protocol], max_size=2**28) as page:  # pyright: ignore
         greet(page)
-        while awaited not in unpacked(page.recv(timeout=60)):  # pyright: ignore
+        while awaited not in unpacked(page.recv(timeout=300)):  # pyright: ignore
             pass
 
 
@@ -89,10 +89,10 @@ def test_a_viewer_beside_training(tmp_path: Path):
         in_child(lambda: train_tiny(scene, beside, (opened, seen))),
     ]
     folder, said = beside / "outputs" / "scene", tmp_path / "said"
-    until(lambda: next(folder.glob(f"*/*/{MANIFEST}"), None) is not None)
+    until(lambda: next(folder.glob(f"*/*/{MANIFEST}"), None) is not None, seconds=300)
     viewer = in_child(lambda: view_saying(folder, said))
     try:
-        until(lambda: said.exists() and "token=" in said.read_text(), lambda: said.exists() and said.read_text())
+        until(lambda: said.exists() and "token=" in said.read_text(), lambda: said.exists() and said.read_text(), 300)
         opened.touch()
         follow(said.read_text(), b"/splats_1")
         (manifest,) = folder.glob(f"*/*/{MANIFEST}")

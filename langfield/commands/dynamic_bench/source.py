@@ -23,7 +23,6 @@ from langfield.evaluate.dynamic_labels import StateQuery, find_intervals, read_o
 from langfield.evaluate.dynamic_score import overlap_table
 from langfield.evaluate.labels import Labels
 from langfield.evaluate.types import Subject
-from langfield.field.dynamic_fit import MotionSettings
 from langfield.field.types import Field
 from langfield.fit import FieldFit, Watched, geometry_path, lift_view, load_state, mean_psnr, save_state, training_view
 from langfield.progress import track
@@ -67,11 +66,6 @@ class Source:
 
 def _no_features(frame: Frame) -> None:
     """No question of the table is put to 2D features."""
-
-
-def moving(settings: RunSettings) -> RunSettings:
-    """Give the settings of `ns-train langsplat-4d`."""
-    return replace(settings, motion=MotionSettings(), tracks=TrackSettings(), captions=CaptionSettings())
 
 
 def open_dynamic(data: Path, settings: RunSettings) -> Source:
