@@ -56,7 +56,9 @@ class Source:
     def key(self) -> str:
         """Hash of what all rows start from."""
         asked = [(q.text, q.thing, q.intervals) for q in self.queries]
-        return content_key([f.embeddings.stem for f in self.features], self.watched.tracks.key, asked)
+        return content_key(
+            self.settings.key(), [f.embeddings.stem for f in self.features], self.watched.tracks.key, asked
+        )
 
     def subject(self, field: Field) -> Subject:
         """Give a field made of this capture as protocols take it."""
