@@ -211,13 +211,14 @@ def thing_meant(scored: Sequence[Anchor], settings: RewriteSettings) -> int:
 
 def _lower(fit: StateFit, told: When) -> When:
     """Give the lower verdict of both; what is never so has no intervals."""
-    if RANK[fit.verdict] >= RANK[told.verdict]:
-        return replace(told, score=min(told.score, fit.score))
     if fit.verdict == "never":
         return replace(
             told, verdict="never", score=fit.score, note=fit.note, intervals=(), active=np.zeros_like(told.active)
         )
-    return replace(told, verdict=fit.verdict, score=fit.score, note=fit.note)
+    if RANK[fit.verdict] < RANK[told.verdict]:
+        return replace(told, verdict=fit.verdict, score=fit.score, note=fit.note)
+    note = fit.note if told.verdict == "found" else told.note
+    return replace(told, score=min(told.score, fit.score), note=note)
 
 
 def _tracks(field: Field) -> Any:
