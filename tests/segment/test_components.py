@@ -113,7 +113,7 @@ def test_picture_shows_three_levels_in_colours_of_the_row():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("sma", "choose one of mobile-sam, sam, components"),
+        ("sma", "choose one of mobile-sam, mobile-sam-quick, sam, components"),
         ("components:3", "takes nothing after its name"),
         ("mobile-sam:x", "takes nothing after its name"),
         ("sam", "sam:vit_h:PATH"),
