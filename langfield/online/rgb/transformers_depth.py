@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch.nn.functional import interpolate
 
-from langfield.errors import EnvironmentProblem, FormatError
+from langfield.errors import FormatError
 from langfield.online.rgb.model import Kind
-from langfield.weights.hub import check_reachable, in_cache, weights_version
+from langfield.weights.pretrained import ModelKind, load_pretrained
 
 REMEDY = "give a folder that holds a depth estimator, or use --points"
+KIND = ModelKind("depth estimator", "AutoImageProcessor", "AutoModelForDepthEstimation", REMEDY)
 METRIC = ("zoedepth", "glpn", "depth_pro", "prompt_depth_anything")
 RELATIVE = ("dpt", "depth_anything")
 """Model types, where the model's own settings do not say what it gives."""
@@ -73,24 +73,5 @@ def load(where: str) -> TransformersDepth:
         EnvironmentProblem: the hub cannot be reached and the model is not in its cache.
         FormatError: what is there is no depth estimator that transformers knows.
     """
-    name, _, revision = where.partition("@")
-    local = Path(where).is_dir()
-    if not local and not in_cache(name, revision or None):
-        from huggingface_hub import constants
-
-        check_reachable(constants.ENDPOINT, name, REMEDY)
-    from safetensors import SafetensorError
-    from transformers import AutoImageProcessor, AutoModelForDepthEstimation
-
-    source: dict[str, Any] = {"pretrained_model_name_or_path": where if local else name, "trust_remote_code": False}
-    source |= {} if local else {"revision": revision or None}
-    try:
-        processor: Any = AutoImageProcessor.from_pretrained(**source)
-        model: Any = AutoModelForDepthEstimation.from_pretrained(**source, use_safetensors=True)
-    except (ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise FormatError(f"no depth estimator: {str(error).splitlines()[0][:200]}", where, REMEDY) from error
-    except OSError as error:
-        raise EnvironmentProblem(f"{where} cannot be had: {str(error).splitlines()[0][:200]}", None, REMEDY) from error
-    return TransformersDepth(
-        Path(where).name if local else name, model, processor, weights_version(Path(where), model, local)
-    )
+    found = load_pretrained(where, KIND)
+    return TransformersDepth(found.name, found.model, found.processor, found.version)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -12,13 +11,13 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from langfield.errors import EnvironmentProblem, FormatError
 from langfield.suite.captions.types import Speechless, tidy
-from langfield.weights.hub import check_reachable, in_cache, weights_version
+from langfield.weights.pretrained import ModelKind, load_pretrained
 
 VERSION = 1  # of how pictures and prompts are given to the model
 MAX_TOKENS = 128
 REMEDY = "use a folder that holds the model, an endpoint, or recorded captions"
+KIND = ModelKind("image-text model", "AutoProcessor", "AutoModelForImageTextToText", REMEDY)
 
 
 class Vlm:
@@ -82,22 +81,5 @@ def load(where: str) -> Vlm:
         EnvironmentProblem: the hub cannot be reached and the model is not in its cache.
         FormatError: what is there is no image-text model that transformers knows.
     """
-    name, _, revision = where.partition("@")
-    local = Path(where).is_dir()
-    if not local and not in_cache(name, revision or None):
-        from huggingface_hub import constants
-
-        check_reachable(constants.ENDPOINT, name, REMEDY)
-    from safetensors import SafetensorError
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    source: dict[str, Any] = {"pretrained_model_name_or_path": where if local else name, "trust_remote_code": False}
-    source |= {} if local else {"revision": revision or None}
-    try:
-        processor: Any = AutoProcessor.from_pretrained(**source)
-        model: Any = AutoModelForImageTextToText.from_pretrained(**source, use_safetensors=True, dtype="auto")
-    except (ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise FormatError(f"no image-text model: {str(error).splitlines()[0][:200]}", where, REMEDY) from error
-    except OSError as error:
-        raise EnvironmentProblem(f"{where} cannot be had: {str(error).splitlines()[0][:200]}", None, REMEDY) from error
-    return Vlm(Path(where).name if local else name, model, processor, weights_version(Path(where), model, local))
+    found = load_pretrained(where, KIND)
+    return Vlm(found.name, found.model, found.processor, found.version)
