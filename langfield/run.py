@@ -19,12 +19,14 @@ from langfield.capture.checks import number, side
 from langfield.capture.key import capture_key
 from langfield.capture.types import Camera, Capture, Distortion, Frame
 from langfield.embed import FrameFeatures
-from langfield.errors import FormatError, LangfieldError
+from langfield.errors import FormatError, LangfieldError, QueryError
 from langfield.field.at_time import at_time
 from langfield.field.ply import write_ply
 from langfield.field.store import load_field, save_field
 from langfield.field.types import Field
 from langfield.field.world import World
+from langfield.query.event import EventAsker
+from langfield.query.states import with_states
 from langfield.settings import RunSettings
 from langfield.suite.captions.store import Captions, read_captions, write_captions
 from langfield.suite.sentences import DEFAULT_SENTENCE_ENCODER, SentenceEncoder, sentence_encoder
@@ -85,6 +87,26 @@ class Run:
         """
         file = self.path / CAPTIONS
         return read_captions(file) if file.is_file() else None
+
+    @property
+    def times_s(self) -> list[float]:
+        """Times of the frames, rising, seconds; none where the scene stands still."""
+        return sorted({f.camera.time_s for f in self.frames if f.camera.time_s is not None})
+
+    def event_asker(self, states: str = "") -> EventAsker:
+        """Give what answers when something is so.
+
+        Args:
+            states: which tell: tracks or net; empty takes what there is (see `langfield.query.states.with_states`).
+
+        Raises:
+            QueryError: the run knows no states of things, or none of this kind.
+            EnvironmentProblem: the encoder of the captions is not on this machine.
+        """
+        captions = self.captions()
+        if captions is None or (self.field.status_tracks is None and self.field.status_net is None):
+            raise QueryError("this run knows no states of things", self.path, "train langsplat-4d with captions")
+        return EventAsker(with_states(self.field, self.times_s, states), captions, self.sentence_encoder())
 
     def sentence_encoder(self) -> SentenceEncoder:
         """Load the encoder that the captions were embedded with.

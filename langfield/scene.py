@@ -79,10 +79,7 @@ class Scene:
         Raises:
             QueryError: the run knows no states of things.
         """
-        captions = self.run.captions()
-        if captions is None or self.run.field.status_tracks is None:
-            raise QueryError("this run knows no states of things", self.run.path, "train langsplat-4d with captions")
-        return EventAsker(self.run.field, captions, self.run.sentence_encoder())
+        return self.run.event_asker()
 
     @property
     def _dim(self) -> int:

@@ -15,6 +15,7 @@ from langfield.codec import Identity
 from langfield.field.deform import Deformation, start_deformation
 from langfield.field.hexplane import PlaneSettings, start_planes
 from langfield.field.instances import Instances
+from langfield.field.status import StatusNet
 from langfield.field.status_lift import StatesSettings, lift_status
 from langfield.field.types import Field
 from langfield.run import CAPTIONS, write_results
@@ -92,3 +93,16 @@ def event_run(folder: Path, encoder: SentenceEncoder) -> Path:
     specs = {"text_encoder": "tests.blobs:Words", "image_encoder": "tests.blobs:Pictures"}
     write_json(folder / "manifest.json", {"version": 1, "state": "finished", "settings": specs, "training_views": []})
     return folder
+
+
+def turning_net(encoder: SentenceEncoder) -> StatusNet:
+    """Give the network that knows what is said before, between and after both turns; it stands on `sinking`."""
+    turns = [(t - 0.5) / (TIMES - 1) for t in (TURNS["red ball"], TURNS["green ball"])]
+    sharp, inner = 2000.0, torch.ones(1, 1)
+    bias = torch.tensor([0.0, -sharp * turns[0], -sharp * (turns[0] + turns[1])])
+    owner = tiny_gaussians()[1]
+    codes = torch.zeros(len(owner), 3, encoder.dim)
+    for thing, (name, (first, second)) in enumerate(SAID.items()):
+        said = [second if TURNS[name] <= at else first for at in (0, TURNS["red ball"], TURNS["green ball"])]
+        codes[torch.tensor(owner) == thing] = encoder.encode_texts(said)
+    return StatusNet(codes, inner, torch.zeros(1), sharp * torch.tensor([[0.0], [1.0], [2.0]]), bias)

@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch.nn.functional import normalize
 
-from langfield.errors import LangfieldError, QueryError
+from langfield.errors import LangfieldError
+from langfield.field.status import StatusTracks
 from langfield.query.event import Event, EventAsker
+from langfield.query.states import with_states
 from langfield.query.when import runs
 from langfield.run import Run
 from langfield.viewer.session import PALETTE, RGB
@@ -60,20 +62,25 @@ class Timeline:
     def moves(self) -> bool:
         """Tell whether the scene differs from time to time."""
         field = self.run.field
-        return field.deformation is not None or field.status_tracks is not None
+        return field.deformation is not None or self.knows_states
 
     @property
     def knows_states(self) -> bool:
         """Tell whether it can be asked when something is so."""
-        return self.run.field.status_tracks is not None
+        return self.run.field.status_tracks is not None or self.run.field.status_net is not None
+
+    @cached_property
+    def tracks(self) -> StatusTracks | None:
+        """States of things over time, for bands; of a network only where there is nothing else."""
+        field = self.run.field
+        if field.status_tracks is not None or field.status_net is None:
+            return field.status_tracks
+        return with_states(field, self.run.times_s).status_tracks
 
     @cached_property
     def times_s(self) -> Float[np.ndarray, " T"]:
         """The times states are known at; without states those of the frames, seconds."""
-        tracks = self.run.field.status_tracks
-        if tracks is not None:
-            return tracks.times_s.numpy()
-        return np.array(sorted({f.camera.time_s for f in self.run.frames if f.camera.time_s is not None}), float)
+        return np.array(self.run.times_s) if self.tracks is None else self.tracks.times_s.numpy()
 
     @cached_property
     def asker(self) -> EventAsker:
@@ -83,10 +90,7 @@ class Timeline:
             QueryError: the run knows no states of things.
             EnvironmentProblem: the encoder's weights are not on this machine.
         """
-        captions = self.run.captions()
-        if captions is None or not self.knows_states:
-            raise QueryError("this run knows no states of things", remedy="train langsplat-4d with captions")
-        return EventAsker(self.run.field, captions, self.run.sentence_encoder())
+        return self.run.event_asker()
 
     def ask(self, sentence: str) -> Event:
         """Answer a sentence; see `EventAsker.ask`."""
@@ -94,7 +98,7 @@ class Timeline:
 
     def thing_of(self, rows: Int64[np.ndarray, " S"]) -> int | None:
         """Give the thing that most of some Gaussians belong to, None where most belong to none."""
-        tracks = self.run.field.status_tracks
+        tracks = self.tracks
         if tracks is None or not len(rows):
             return None
         counts = torch.bincount(tracks.owner[torch.from_numpy(np.array(rows))].long() + 1)
@@ -103,12 +107,12 @@ class Timeline:
 
     def rows_of(self, thing: int) -> Int64[np.ndarray, " S"]:
         """Give the Gaussians of a thing."""
-        tracks = self.run.field.status_tracks
+        tracks = self.tracks
         return np.zeros(0, np.int64) if tracks is None else np.flatnonzero(tracks.owner.numpy() == thing)
 
     def bands(self, thing: int) -> tuple[StateBand, ...]:
         """Give the states of a thing that ever hold, those alike as one, in the order of their first time."""
-        tracks = self.run.field.status_tracks
+        tracks = self.tracks
         if tracks is None:
             return ()
         prototypes, shares = normalize(tracks.prototypes[thing].float(), dim=-1), tracks.shares[thing].numpy()

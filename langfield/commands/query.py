@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -31,6 +31,7 @@ def query(
     region: str | None = None,
     names: Annotated[bool, tyro.conf.arg(name="list")] = False,
     when: bool = False,
+    states: Literal["", "tracks", "net"] = "",
     time: float | None = None,
     text_encoder: str | None = None,
     json: bool = False,
@@ -50,6 +51,8 @@ def query(
         names: list the things of the scene by name; with texts, choose among these names.
         when: the texts are about what happens, such as "the box is open": tell what, when and where, with the masks of
             those times; or that it never is.
+        states: which states tell --when, where a run has both: tracks (of things, in closed form) or net (the status
+            network of 4D LangSplat; the default where there is one).
         time: ask the scene as it is at this time, seconds.
         text_encoder: use another text encoder than the run's; it must share the image encoder's space.
         json: print the answer as JSON.
@@ -58,7 +61,7 @@ def query(
 
     scene = load(run, text_encoder)
     if when:
-        return _when(scene, text, WhenOptions(out, picture, json))
+        return _when(scene, text, WhenOptions(out, picture, json, states))
     scene = scene if time is None else scene.at(time)
     if names:
         return _list(scene, text, out, json)

@@ -24,6 +24,8 @@ class WhenOptions:
     out: Path | None = None
     picture: Path | None = None
     json: bool = False
+    states: str = ""
+    """Which tell when; see `langfield.query.states.with_states`."""
 
 
 def query_when(scene: Scene, texts: tuple[str, ...], options: WhenOptions) -> None:
@@ -37,7 +39,8 @@ def query_when(scene: Scene, texts: tuple[str, ...], options: WhenOptions) -> No
     Raises:
         QueryError: the run knows no states of things, or a text cannot be asked.
     """
-    events = [scene.when(text) for text in texts]
+    asker = scene.run.event_asker(options.states) if options.states else scene.events
+    events = [asker.ask(text) for text in texts]
     data: Any = None
     if options.json or options.out is not None:
         data = [event_data(scene, event) for event in events]

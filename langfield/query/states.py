@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch.nn.functional import normalize
 from langfield.codec.types import Codec
 from langfield.errors import QueryError
 from langfield.field.at_time import status_codes
-from langfield.field.status import thing_status
+from langfield.field.status import StatusTracks, thing_status
 from langfield.field.types import Field
 from langfield.query.when import When, WhenSettings, when
 
@@ -35,6 +36,58 @@ def thing_scores(field: Field, sentences: Float[Tensor, "Q D"], times_s: Sequenc
     codec, units = _checked(field, sentences)
     tracks = field.status_tracks
     return torch.stack([codec.inner(thing_status(tracks, t), units) for t in times_s], dim=1).numpy()
+
+
+@torch.no_grad()
+def with_states(field: Field, times_s: Sequence[float], kind: str = "") -> Field:
+    """Give the field with states of things of one kind: a network's are those of each thing's Gaussians at each time.
+
+    Args:
+        field: one with states of any kind; comes back as it is where it has these tracks.
+        times_s: rising, seconds; at which a network is asked.
+        kind: tracks or net; empty takes what there is, a network first: it tells states apart that tracks lump.
+
+    Raises:
+        QueryError: the field has no such states, or a network but no things or times.
+    """
+    if (field.status_net is None and not kind) or kind == "tracks":
+        if field.status_tracks is None:
+            raise QueryError("the field has no states of things", remedy="train it with captions")
+        return field
+    owner, things = owners_of(field)
+    if not len(times_s):
+        raise QueryError("nobody knows at which times the network of states is to be asked")
+    means = [thing_means(status_codes(field, t, "net"), owner, things) for t in times_s]
+    return replace(field, status_tracks=per_time(owner, torch.tensor(times_s).double(), torch.stack(means, dim=1)))
+
+
+def owners_of(field: Field) -> tuple[Int[Tensor, " N"], int]:
+    """Give the thing every Gaussian belongs to, -1 where none, and how many things there are.
+
+    Raises:
+        QueryError: the field has no things.
+    """
+    if field.status_tracks is not None:
+        return field.status_tracks.owner, len(field.status_tracks.prototypes)
+    if field.instances is None:
+        raise QueryError("the field has no things", remedy="train it with tracks")
+    first, rows = field.instances.first.long(), field.instances.rows.long()
+    owner = torch.full((len(field.gaussians),), -1, dtype=torch.int32)
+    owner[rows] = torch.repeat_interleave(torch.arange(len(first) - 1, dtype=torch.int32), first.diff())
+    return owner, len(first) - 1
+
+
+def thing_means(codes: Float[Tensor, "N s"], owner: Int[Tensor, " N"], things: int) -> Float[Tensor, "O s"]:
+    """Give the mean code of every thing's Gaussians, of unit length; zero where it has none."""
+    own = owner >= 0
+    sums = codes.new_zeros(things, codes.shape[1]).index_add_(0, owner[own].long(), codes[own])
+    return normalize(sums, dim=-1)
+
+
+def per_time(owner: Int[Tensor, " N"], times_s: Float[Tensor, " T"], codes: Float[Tensor, "O T s"]) -> StatusTracks:
+    """Give tracks whose state at each time is a code of its own."""
+    shares = torch.eye(len(times_s)).expand(len(codes), -1, -1)
+    return StatusTracks(owner.int(), codes, times_s.double(), shares)
 
 
 @torch.no_grad()

@@ -16,10 +16,11 @@ from langfield.codec import Identity
 from langfield.commands import bench_dynamic as module
 from langfield.commands.bench_dynamic import bench_dynamic, means, table
 from langfield.commands.bench_options import DynamicBench
-from langfield.commands.dynamic_bench.rows import Row, answers, held, names, per_time, states_of, thing_means
+from langfield.commands.dynamic_bench.rows import Row, answers, held, names, states_of
 from langfield.errors import SettingsError
 from langfield.field.status import StatusTracks, thing_status
 from langfield.field.types import Field
+from langfield.query.states import per_time, thing_means
 from langfield.suite.sentences import MiniLmSentences
 from tests.blobs import blob_gaussians
 from tests.events import STEP_S, TIMES, TURNS, captions, event_field
@@ -81,7 +82,7 @@ def test_gaps_take_what_was_said_nearest():
 def test_a_state_per_time_is_that_time(encoder):
     tracks = cast(StatusTracks, event_field(encoder).status_tracks)
     codes = normalize(torch.randn(3, TIMES, 384, generator=torch.Generator().manual_seed(0)), dim=-1)
-    made = per_time(tracks, tracks.times_s, codes)
+    made = per_time(tracks.owner, tracks.times_s, codes)
     assert torch.allclose(thing_status(made, 5 * STEP_S), codes[:, 5], atol=1e-6)
 
 

@@ -12,10 +12,10 @@ from langfield.field.at_time import at_time
 from langfield.field.deform import deform
 from langfield.field.types import LanguageShape
 from langfield.query.event import EventAsker, active_at, views_of, where
-from langfield.query.states import thing_scores
+from langfield.query.states import thing_scores, with_states
 from langfield.suite.captions.store import Captions, ObjectCaptions
 from langfield.suite.sentences import MiniLmSentences
-from tests.events import STEP_S, TIMES, TURNS, cameras, captions, event_field, sinking
+from tests.events import STEP_S, TIMES, TURNS, cameras, captions, event_field, sinking, turning_net
 from tests.suite.conftest import minilm, stored  # noqa: F401
 
 
@@ -135,3 +135,33 @@ def test_the_shape_of_language_moves_with_the_gaussians(encoder):
     assert torch.equal(moved.language_gaussians.means, deform(g, field.deformation, 2.0).means)
     assert torch.equal(moved.language.quats, alone.quats)
     assert torch.equal(moved.language.log_scales, alone.log_scales)
+
+
+def test_the_network_answers_where_there_are_no_tracks(encoder):
+    field = replace(event_field(encoder, sinking()), status_net=turning_net(encoder))
+    alone = replace(field, status_tracks=None)
+    times_s = [STEP_S * t for t in range(TIMES)]
+    told = with_states(alone, times_s)
+    assert told.status_tracks is not None and field.status_tracks is not None
+    assert torch.equal(told.status_tracks.owner, field.status_tracks.owner)
+    asker = EventAsker(told, captions(encoder), encoder)
+    for sentence, name, second in [("shining red ball", "red ball", False), ("broken green ball", "green ball", True)]:
+        event = asker.ask(sentence)
+        assert (event.verdict, event.name) == ("found", name)
+        assert event.when.active.tolist() == ((np.arange(TIMES) >= TURNS[name]) == second).tolist()
+
+
+def test_which_states_tell_can_be_chosen(encoder):
+    field = replace(event_field(encoder, sinking()), status_net=turning_net(encoder))
+    assert with_states(field, [0.0], "tracks") is field
+    told = with_states(field, [0.0, 1.0]).status_tracks
+    assert told is not None
+    assert told.times_s.tolist() == [0.0, 1.0]
+    with pytest.raises(QueryError, match="no states net"):
+        with_states(replace(field, status_net=None), [0.0], "net")
+    with pytest.raises(QueryError, match="no states"):
+        with_states(replace(field, status_tracks=None), [0.0], "tracks")
+    with pytest.raises(QueryError, match="at which times"):
+        with_states(field, [])
+    with pytest.raises(QueryError, match="no things"):
+        with_states(replace(field, status_tracks=None, instances=None), [0.0])

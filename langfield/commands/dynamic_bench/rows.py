@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
@@ -14,13 +14,13 @@ from torch.nn.functional import normalize
 
 from langfield.commands.dynamic_bench.source import Source
 from langfield.errors import SettingsError
-from langfield.field.status import StatusTracks, status_at
+from langfield.field.status import StatusTracks
 from langfield.field.status_fit import StatusSettings
 from langfield.field.status_lift import StatesSettings, lift_status
 from langfield.field.types import Field
 from langfield.query.event import EventAsker
 from langfield.query.relevancy import encode_phrases
-from langfield.query.states import thing_scores
+from langfield.query.states import per_time, thing_scores, with_states
 from langfield.query.when import PAPER_WEIGHTS, WhenSettings, when
 from langfield.states import fit_net
 from langfield.suite.sentences import SentenceEncoder
@@ -113,29 +113,13 @@ def states_of(row: Row, source: Source, field: Field, seed: int) -> StatusTracks
     if row.states in ("closed form", "CLIP"):
         return lift_status(tracks.owner, spoken.times_s, codes, spoken.said, StatesSettings(states=row.count))
     if row.states == "captions":
-        return per_time(tracks, spoken.times_s, held(codes, spoken.said))
+        return per_time(tracks.owner, spoken.times_s, held(codes, spoken.said))
     if field.deformation is None:
         raise SettingsError("a status network stands on a deformation, and there is none")
     settings = StatusSettings(states=row.count, seed=seed)
     net = fit_net(field.gaussians, field.deformation, tracks.owner, (spoken, codes), settings)
-    found = [
-        thing_means(status_at(net, field.deformation, field.gaussians.means, t), tracks.owner, len(codes))
-        for t in spoken.times_s.tolist()
-    ]
-    return per_time(tracks, spoken.times_s, torch.stack(found, dim=1))
-
-
-def thing_means(codes: Float[Tensor, "N s"], owner: Tensor, things: int) -> Float[Tensor, "O s"]:
-    """Give the mean code of every thing's Gaussians, of unit length; zero where it has none."""
-    own = owner >= 0
-    sums = codes.new_zeros(things, codes.shape[1]).index_add_(0, owner[own].long(), codes[own])
-    return normalize(sums, dim=-1)
-
-
-def per_time(tracks: StatusTracks, times_s: Tensor, codes: Float[Tensor, "O T s"]) -> StatusTracks:
-    """Give tracks whose state at each time is a code of its own."""
-    shares = torch.eye(len(times_s)).expand(len(codes), -1, -1)
-    return StatusTracks(tracks.owner, codes, times_s, shares)
+    asked = with_states(replace(field, status_net=net), spoken.times_s.tolist(), "net")
+    return cast(StatusTracks, asked.status_tracks)
 
 
 def held(codes: Float[Tensor, "O T s"], said: Bool[Tensor, "O T"]) -> Float[Tensor, "O T s"]:
