@@ -142,7 +142,8 @@ def test_the_network_answers_where_there_are_no_tracks(encoder):
     alone = replace(field, status_tracks=None)
     times_s = [STEP_S * t for t in range(TIMES)]
     told = with_states(alone, times_s)
-    assert told.status_tracks is not None and field.status_tracks is not None
+    assert told.status_tracks is not None
+    assert field.status_tracks is not None
     assert torch.equal(told.status_tracks.owner, field.status_tracks.owner)
     asker = EventAsker(told, captions(encoder), encoder)
     for sentence, name, second in [("shining red ball", "red ball", False), ("broken green ball", "green ball", True)]:
