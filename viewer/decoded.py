@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from langfield.codec.types import Codec
 from langfield.query.image import NO_LATENT
-from langfield.query.relevancy import Phrases, relevancy
+from langfield.query.relevancy import Phrases
 
 STEPS = 64
 """Codes that agree to 1/64 in every number count as one; on the sphere that is about a degree."""
@@ -40,8 +40,7 @@ class DecodedCodes:
 
     def relevancy(self, phrases: Phrases) -> Float[Tensor, "Q L N"]:
         """Give the relevancy of every Gaussian, per phrase and level; 0.5 where no view has shown it."""
-        scores = phrases.join(relevancy(self._table, phrases.positives, phrases.canonicals))
-        return scores[:, self._index].unflatten(1, self._shape)
+        return phrases.scores(self._table)[:, self._index].unflatten(1, self._shape)
 
     def products(self, queries: Float[Tensor, "P D"]) -> Float[Tensor, "L N P"]:
         """Give the inner product of every Gaussian's unit vector with each query."""

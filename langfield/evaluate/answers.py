@@ -20,7 +20,7 @@ from langfield.evaluate.types import Features, Look, Subject
 from langfield.field.at_time import at_time
 from langfield.progress import track
 from langfield.query.image import language_of
-from langfield.query.relevancy import Phrases, encode_phrases, relevancy
+from langfield.query.relevancy import Phrases, encode_phrases
 from langfield.query.things import Sight, best_in_view, see, sight_of
 
 THINGS, SEGMENTS = "things", "2D features, best segment"
@@ -74,7 +74,7 @@ def score_segments(subject: Subject, queries: Sequence[Query], load: Callable[[F
 
     def answers(frame: Frame, phrases: Phrases) -> Iterator[tuple[Sight, float]]:
         ids, vectors = load(frame)
-        for row in relevancy(vectors.float(), phrases.positives, phrases.canonicals):
+        for row in phrases.scores(vectors.float()):
             best = int(row.argmax())
             yield sight_of(_any_level(ids, best)), float(row[best])
 

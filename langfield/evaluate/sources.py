@@ -17,7 +17,7 @@ from langfield.field.at_time import at_time
 from langfield.field.types import Field
 from langfield.progress import track
 from langfield.query.image import language_of, relevancy_maps
-from langfield.query.relevancy import NEUTRAL, Phrases, encode_phrases, relevancy
+from langfield.query.relevancy import NEUTRAL, Phrases, encode_phrases
 from langfield.suite.types import TextEncoder
 
 Maps = Float32[np.ndarray, "Q L H W"]
@@ -89,6 +89,6 @@ def segment_maps(
         phrases: what is asked.
         fill: value of pixels without a mask.
     """
-    scores = phrases.join(relevancy(vectors.float(), phrases.positives, phrases.canonicals)).numpy()  # Q M
+    scores = phrases.scores(vectors.float()).numpy()  # Q M
     table = np.concatenate([scores, np.full((len(phrases), 1), fill)], axis=1).astype(np.float32)
     return table[:, ids]  # id -1 reads the last column

@@ -19,10 +19,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from langfield.field.language import unit_codes
 from langfield.field.types import Field
-from langfield.query.image import language_of
-from langfield.query.relevancy import Phrases, encode_phrases
+from langfield.query.image import language_of, vectors_of
+from langfield.query.relevancy import NEUTRAL, Phrases, encode_phrases
 from langfield.query.vocabulary import Vocabulary, encode_vocabulary
 from langfield.suite.types import TextEncoder
 
@@ -106,17 +105,24 @@ class Calibrator:
         self._image: Norm | None = None
 
     def judge(self, phrases: Phrases) -> list[Judgement]:
-        """Judge every row of a question."""
+        """Judge every row of a question; what was taught from examples by its own relevancy."""
         norm, shown = self._norm(phrases), self._places.vectors
+        if phrases.space == "taught":
+            return [_taught(phrases, i, best) for i, best in enumerate(_most(phrases.scores(shown)))]
         cosines = phrases.positives @ shown.T  # P U
-        beaten = cosines > (phrases.canonicals @ shown.T).amax(dim=0)
-        fits = torch.where(beaten, (cosines - norm.mean) / norm.spread, -math.inf)
-        chances = torch.bincount(torch.tensor(phrases.rows or range(len(phrases))))
+        deviation = (cosines - norm.mean) / norm.spread
+        if phrases.head is None:
+            beaten = cosines > (phrases.canonicals @ shown.T).amax(dim=0)
+            fits = phrases.join(torch.where(beaten, deviation, -math.inf))
+            chances = torch.bincount(torch.tensor(phrases.rows or range(len(phrases)))).tolist()
+        else:  # the rows of a name are forms of one question, not chances to be right
+            beaten = phrases.head.margins_of(shown @ phrases.head.weight.T).T > 0
+            fits, chances = torch.where(beaten, phrases.join(deviation), -math.inf), [1] * len(phrases)
         return [
-            self._judge(phrases, i, norm.share_below(float(fit.max())) ** int(chances[i]), int(fit.argmax()))
+            self._judge(phrases, i, norm.share_below(float(fit.max())) ** chances[i], int(fit.argmax()))
             if fit.isfinite().any()
             else _nowhere(phrases, i)
-            for i, fit in enumerate(phrases.join(fits))
+            for i, fit in enumerate(fits)
         ]
 
     def _norm(self, phrases: Phrases) -> Norm:
@@ -161,8 +167,7 @@ def places_of(field: Field) -> Places:
     by_place = _by_place(means, torch.nonzero(solid)[:, 0])
     for level in codes:
         rows = _spread(by_place[(level != 0).any(dim=-1).cpu()[by_place]])
-        picked = level[rows]
-        vectors.append(codec.decode(unit_codes(picked.float()) if picked.is_floating_point() else picked).float())
+        vectors.append(vectors_of(level[rows], codec))
         centres.append(means[rows])
     return Places(torch.cat(vectors), torch.cat(centres))
 
@@ -226,6 +231,15 @@ def _lower_half(best: Float[Tensor, " V"]) -> tuple[float, float]:
 def _nowhere(phrases: Phrases, row: int) -> Judgement:
     against = ", ".join(phrases.negatives)
     return Judgement(0.0, "not in this scene", f"nowhere does '{phrases.texts[row]}' fit better than {against}", "")
+
+
+def _most(scores: Float[Tensor, "Q U"]) -> list[float]:
+    return scores.amax(dim=1).tolist() if scores.shape[1] else [0.0] * len(scores)
+
+
+def _taught(phrases: Phrases, row: int, best: float) -> Judgement:
+    verdict = "found" if best >= FOUND_FROM else "unsure" if best > NEUTRAL else "not in this scene"
+    return Judgement(best, verdict, f"'{phrases.texts[row]}' was taught; its best place has relevancy {best:.2f}", "")
 
 
 def _judged(text: str, score: float, called: str) -> Judgement:

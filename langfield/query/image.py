@@ -8,15 +8,16 @@ from typing import cast
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int16
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from langfield.capture.types import Camera
 from langfield.codec.types import Codec
 from langfield.errors import QueryError
 from langfield.field.language import unit_codes
 from langfield.field.types import Field
-from langfield.query.relevancy import NEUTRAL, Phrases, relevancy
+from langfield.query.relevancy import NEUTRAL, Phrases
 from langfield.query.similarity import StillView, draw_language, similar_view
 from langfield.raster.types import RasterOptions, View
 
@@ -71,6 +72,13 @@ def language_of(field: Field) -> tuple[Float[Tensor, "L N d"], Codec]:
 
 
 @torch.no_grad()
+def vectors_of(codes: Float[Tensor, "M d"] | Int16[Tensor, "M K"], codec: Codec) -> Float[Tensor, "M D"]:
+    """Give the float32 unit vectors that codes of one level stand for, as the field holds them; zero for zero codes."""
+    found = codec.decode(unit_codes(codes.float()) if codes.is_floating_point() else codes).float()
+    return torch.where((codes != 0).any(dim=1, keepdim=True), normalize(found, dim=1), 0.0).cpu()
+
+
+@torch.no_grad()
 def relevancy_of_latents(latents: Float[Tensor, "*B d"], codec: Codec, phrases: Phrases) -> Float[Tensor, " Q *B"]:
     """Decode blended codes and give their relevancies, never holding more than 64 MiB of decoded vectors.
 
@@ -82,8 +90,8 @@ def relevancy_of_latents(latents: Float[Tensor, "*B d"], codec: Codec, phrases: 
     seen = length > NO_LATENT
     flat = torch.where(seen, flat / length.clamp_min(1e-12), 0.0)
     rows = max(1, CHUNK_FLOATS // codec.dim)
-    parts = [relevancy(codec.decode(part), phrases.positives, phrases.canonicals) for part in flat.split(rows)]
-    return phrases.join(torch.cat(parts, dim=1)).unflatten(1, latents.shape[:-1])
+    parts = [phrases.scores(codec.decode(part)) for part in flat.split(rows)]
+    return torch.cat(parts, dim=1).unflatten(1, latents.shape[:-1])
 
 
 def relevancy_maps(field: Field, camera: Camera, phrases: Phrases) -> Float[Tensor, "Q L H W"]:

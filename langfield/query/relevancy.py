@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from langfield.errors import QueryError
+from langfield.suite.head import Head
 from langfield.suite.types import ImageEncoder, TextEncoder
 
 CANONICALS = ("object", "things", "stuff", "texture")
@@ -18,14 +19,15 @@ TEMPERATURE = 10.0
 NEUTRAL = 0.5
 """The relevancy of a zero vector: it is as close to every phrase."""
 MAX_TEXT = 512
-Space = Literal["text", "image"]
+Space = Literal["text", "image", "taught"]
 
 
 @dataclass(frozen=True)
 class Phrases:
     """What is asked, as unit vectors, and what it is held against; the one question that every query function takes.
 
-    Made of texts here (`encode_phrases`), of pictures, regions and raw vectors in `langfield.query.questions`.
+    Made of texts here (`encode_phrases`), of pictures, regions and raw vectors in `langfield.query.questions`, of heads
+    in `langfield.query.heads`.
     """
 
     texts: tuple[str, ...]
@@ -40,7 +42,10 @@ class Phrases:
     rows: tuple[int, ...] | None = None
     """Row of an answer that each positive counts for, where several make one question; None for a row each."""
     space: Space = "text"
-    """Which encoder made the positives: vectors of pictures are nearer to all that is seen than those of texts."""
+    """What made the positives: vectors of pictures are nearer to all that is seen than those of texts; what was taught
+    from examples is like neither."""
+    head: Head | None = None
+    """An affine form that scores in the place of cosines, with a row of the answer for each name (`query.heads`)."""
 
     def __len__(self) -> int:
         """Number Q of rows of an answer."""
@@ -56,13 +61,22 @@ class Phrases:
     def row(self, index: int) -> Phrases:
         """Give the question of one row of the answer."""
         rows = range(len(self)) if self.rows is None else self.rows
+        head = None if self.head is None else self.head.only(index)
         mine = [i for i, row in enumerate(rows) if row == index]
         joined = None if self.rows is None else (0,) * len(mine)
-        return replace(self, texts=self.texts[index : index + 1], positives=self.positives[mine], rows=joined)
+        texts, positives = self.texts[index : index + 1], self.positives[mine]
+        return replace(self, texts=texts, positives=positives, rows=joined, head=head)
 
     def any_of(self) -> Phrases:
         """Give one question that any of the rows answers."""
-        return replace(self, texts=(" or ".join(self.texts),), rows=(0,) * len(self.positives))
+        head = None if self.head is None else self.head.any_of()
+        return replace(self, texts=(" or ".join(self.texts),), rows=(0,) * len(self.positives), head=head)
+
+    def scores(self, vectors: Float[Tensor, "*B D"]) -> Float[Tensor, " Q *B"]:
+        """Give the relevancy of unit vectors to every row of the question; 0.5 for zero vectors."""
+        if self.head is not None:
+            return self.head.relevancy(vectors)
+        return self.join(relevancy(vectors, self.positives, self.canonicals))
 
 
 def relevancy(

@@ -16,10 +16,11 @@ from torch import Tensor
 from langfield.capture.types import Camera
 from langfield.codec import Codebook
 from langfield.field.types import Field
-from langfield.query.relevancy import TEMPERATURE, Phrases, relevancy_from
+from langfield.query.relevancy import NEUTRAL, TEMPERATURE, Phrases, relevancy_from
 from langfield.raster import (
     RasterOptions,
     View,
+    blend_kept,
     blend_kept_against,
     blend_kept_relevancy,
     keep_weights,
@@ -32,6 +33,7 @@ from langfield.raster import (
 )
 from langfield.raster.kept import MOST_BYTES
 from langfield.raster.threads import kernels_only
+from langfield.suite.head import Head
 
 ROWS_AT_ONCE = 2**16
 LEAST_SEEN = 0.3
@@ -89,6 +91,8 @@ class Similarity:
 
     def relevancy(self, phrases: Phrases) -> Float[Tensor, "Q L N"]:
         """Give the relevancy of every Gaussian, per phrase and level; 0.5 where no view has shown it."""
+        if phrases.head is not None:
+            return formed(phrases.head, phrases.head.margins(self.products), self.seen)
         if self._canonicals is None or not torch.equal(self._canonicals[0], phrases.canonicals):
             self._canonicals = phrases.canonicals, self.products(phrases.canonicals).amax(dim=-1)
         if self._words is not None:
@@ -143,6 +147,8 @@ class StillView:
     def maps(self, phrases: Phrases) -> Float[Tensor, "Q L H W"]:
         """Give the relevancy of every pixel, per phrase and level; the canonical phrases are drawn once."""
         with kernels_only():
+            if phrases.head is not None:
+                return self._formed(phrases.head)
             nearest, gain = self._against(phrases)
             channels = self._similarity.channels(phrases.positives).to(self._screen.splats.means2d)
             if self._kept is not None:
@@ -160,6 +166,18 @@ class StillView:
                 found = against(self._draw(channels, levels))
             self._general = phrases.canonicals, *found
         return self._general[1:]
+
+    def _formed(self, head: Head) -> Float[Tensor, "C L H W"]:
+        covered = self._blend(self._similarity.seen.T.float())  # 1 L H W
+        least = covered.clamp_min(LEAST_SEEN)
+        margins = head.margins(lambda rows: (self._blend(self._similarity.channels(rows)) / least).movedim(0, -1))
+        return formed(head, margins, covered[0] > LEAST_SEEN)
+
+    def _blend(self, channels: Float[Tensor, "N C"]) -> Float[Tensor, "P L H W"]:
+        levels, channels = self._similarity.levels, channels.to(self._screen.splats.means2d).contiguous()
+        if self._kept is None:
+            return self._draw(channels, levels)
+        return blend_kept(self._kept, channels).unflatten(0, (-1, levels))
 
     def _draw(self, channels: Float[Tensor, "N C"], levels: int) -> Float[Tensor, "P L H W"]:
         drawn = splat_channels(self._screen, channels.to(self._screen.splats.means2d))
@@ -185,6 +203,11 @@ def expected_relevancy(
     return (wanted - nearest).mul_(gain).sigmoid_()
 
 
+def formed(head: Head, margins: Float[Tensor, "*B C"], seen: Bool[Tensor, " *B"]) -> Float[Tensor, " C *B"]:
+    """Give relevancies from a head's margins; 0.5 where nothing is seen."""
+    return torch.where(seen[..., None], torch.sigmoid(head.scale * margins), NEUTRAL).movedim(-1, 0)
+
+
 @torch.no_grad()
 def similar_view(
     field: Field, camera: Camera, phrases: Phrases, level: int | None = None, colour: bool = False
@@ -198,12 +221,16 @@ def similar_view(
         level: only this one; None for all.
         colour: draw the picture too.
     """
-    similarity = Similarity(field, level)
-    channels = torch.cat([similarity.channels(phrases.positives), similarity.general(phrases)], dim=1)
+    similarity, head = Similarity(field, level), phrases.head
+    wanted, many = (phrases.positives, len(phrases.positives)) if head is None else (head.weight, len(head.weight))
+    rest = similarity.general(phrases) if head is None else similarity.seen.T.float()
+    channels = torch.cat([similarity.channels(wanted), rest], dim=1)
     flat = channels.to(field.gaussians.means).contiguous()
     picture, view = draw_language(field, camera, flat, colour)
     drawn = picture.movedim(-1, 0).contiguous().unflatten(0, (-1, similarity.levels))
-    many = len(phrases.positives)
+    if head is not None:
+        expected = drawn[:many] / drawn[many:].clamp_min(LEAST_SEEN)
+        return formed(head, head.margins_of(expected.movedim(0, -1)), drawn[many] > LEAST_SEEN), view
     return phrases.join(expected_relevancy(drawn[:many], *against(drawn[many:]))), view
 
 

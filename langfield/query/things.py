@@ -88,11 +88,16 @@ def thing_scores(field: Field, phrases: Phrases) -> Float[Tensor, "Q I"]:
     Raises:
         QueryError: the field has no instances.
     """
-    things = things_of(field)
+    things, head = things_of(field), phrases.head
+    if head is not None:
+        return torch.sigmoid(head.scale * _shrunk(head.margins(things.score), things)).T
     margin = things.score(phrases.positives) - things.score(phrases.canonicals).amax(dim=1, keepdim=True)  # I P
+    return phrases.join(torch.sigmoid(TEMPERATURE * _shrunk(margin, things)).T)
+
+
+def _shrunk(margin: Float[Tensor, "I P"], things: Instances) -> Float[Tensor, "I P"]:
     chance = margin.mean(dim=0, keepdim=True)
-    shrunk = chance + (margin - chance) * things.reliability[:, None]
-    return phrases.join(torch.sigmoid(TEMPERATURE * shrunk).T)
+    return chance + (margin - chance) * things.reliability[:, None]
 
 
 def select(field: Field, phrases: Phrases) -> list[Selection]:
@@ -201,7 +206,7 @@ def things_at(field: Field, camera: Camera, x: int, y: int) -> list[int]:
     things = things_of(field)
     if not (0 <= x < camera.width and 0 <= y < camera.height):
         raise QueryError(f"pixel {x} {y} lies outside the view", f"{camera.width} x {camera.height} pixels")
-    around = _crop(camera, x, y)
+    around = pixel_camera(camera, x, y)
     ids, weights = top_contributors(to_screen(field.gaussians, around, RasterOptions(colour=False)), NEAR_PX)
     light = torch.zeros(len(field.gaussians)).index_add_(
         0, ids[0, 0].clamp_min(0).long().cpu(), weights[0, 0].float().cpu()
@@ -213,7 +218,7 @@ def things_at(field: Field, camera: Camera, x: int, y: int) -> list[int]:
     return found[torch.argsort(things.sizes[found], stable=True)].tolist()
 
 
-def _crop(camera: Camera, x: int, y: int) -> Camera:
+def pixel_camera(camera: Camera, x: int, y: int) -> Camera:
     """Give the one-pixel view of a pixel."""
     K = camera.K.clone()
     K[0, 2] -= x

@@ -7,7 +7,7 @@ blending: what is expected along a ray of W f + b is W times the expected f, plu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from langfield.artefacts import read_tensors, write_tensors
-from langfield.errors import FormatError
+from langfield.errors import FormatError, SettingsError
 
 AGAINST = -1
 """Name number of rows that stand for no name: what names are held against."""
@@ -73,20 +73,53 @@ class Head:
         Args:
             inner: gives the inner products [*B, r] of whatever is asked with rows [r, D].
         """
-        scores = torch.stack([self._best(name, inner) for name in range(len(self.names))], dim=-1)
+        return self._margins(lambda name: self._best(name, inner))
+
+    def margins_of(self, products: Float[Tensor, "*B R"]) -> Float[Tensor, "*B C"]:
+        """Give the same from inner products with all rows."""
+        owner = torch.tensor(self.rows)
+
+        def best(name: int) -> Float[Tensor, " *B"]:
+            mine = owner == name
+            return (products[..., mine.to(products.device)] + self.bias[mine].to(products)).amax(dim=-1)
+
+        return self._margins(best)
+
+    def _margins(self, best: Callable[[int], Tensor]) -> Float[Tensor, "*B C"]:
+        scores = torch.stack([best(name) for name in range(len(self.names))], dim=-1)
         rival = torch.full_like(scores, -torch.inf)
         if AGAINST in self.rows:
-            rival = rival.maximum(self._best(AGAINST, inner)[..., None])
+            rival = rival.maximum(best(AGAINST)[..., None])
         if self.rivals and len(self.names) > 1:
-            best, second = scores.topk(2, dim=-1).values.split(1, dim=-1)
+            first, second = scores.topk(2, dim=-1).values.split(1, dim=-1)
             winner = one_hot(scores.argmax(dim=-1), len(self.names)).bool()
-            rival = rival.maximum(torch.where(winner, second, best))
+            rival = rival.maximum(torch.where(winner, second, first))
         return scores - rival
 
     def _best(self, name: int, inner: Inner) -> Float[Tensor, " *B"]:
         weight, bias = self.rows_of(name)
         products = inner(weight)
         return (products + bias.to(products)).amax(dim=-1)
+
+    def only(self, name: int) -> Head:
+        """Give the head of one name, which scores as it does here: what were its rivals it is held against."""
+        kept = [i for i, row in enumerate(self.rows) if row in (name, AGAINST) or self.rivals]
+        rows = tuple(0 if self.rows[i] == name else AGAINST for i in kept)
+        return replace(
+            self, names=self.names[name : name + 1], weight=self.weight[kept], bias=self.bias[kept], rows=rows,
+            rivals=False,
+        )  # fmt: skip
+
+    def any_of(self) -> Head:
+        """Give one name that any of the names answers, held against what they all are held against.
+
+        Raises:
+            SettingsError: they are held against each other alone.
+        """
+        if AGAINST not in self.rows:
+            raise SettingsError("these names are held against each other alone", ", ".join(self.names), "ask for one")
+        rows = tuple(min(row, 0) for row in self.rows)
+        return replace(self, names=(" or ".join(self.names),), rows=rows, rivals=False)
 
     def relevancy(self, vectors: Float[Tensor, "*B D"]) -> Float[Tensor, " C *B"]:
         """Give the relevancy of vectors to each name, 0 to 1.
