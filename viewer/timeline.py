@@ -72,10 +72,7 @@ class Timeline:
     @cached_property
     def tracks(self) -> StatusTracks | None:
         """States of things over time, for bands; of a network only where there is nothing else."""
-        field = self.run.field
-        if field.status_tracks is not None or field.status_net is None:
-            return field.status_tracks
-        return with_states(field, self.run.times_s).status_tracks
+        return with_states(self.run.field, self.run.times_s).status_tracks if self.knows_states else None
 
     @cached_property
     def times_s(self) -> Float[np.ndarray, " T"]:

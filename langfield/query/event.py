@@ -25,7 +25,7 @@ from langfield.query.absent_states import StateFit, StateJudge
 from langfield.query.answer import run_lengths
 from langfield.query.states import thing_scores
 from langfield.query.things import Sight, see, selection_of
-from langfield.query.when import Verdict, When, WhenSettings, split, when
+from langfield.query.when import Verdict, When, WhenSettings, best_split, split, when
 from langfield.suite.captions.prompting import Prompt
 from langfield.suite.captions.rewrite import Anchor, CaptionVocabulary, RewriteSettings, Rewritten, rewrite
 from langfield.suite.captions.store import Captions
@@ -33,7 +33,7 @@ from langfield.suite.captions.types import Captioner
 from langfield.suite.sentences import SentenceEncoder
 
 RANK: dict[Verdict, int] = {"never": 0, "unsure": 1, "found": 2}
-ALIKE = "captions of several states fit it nearly alike, so that it cannot be told when"
+ALIKE = "captions of several states fit it nearly alike, so that its times are a guess"
 MASK_SIDE_PX = 480
 """Longer side of masks in answers, at most."""
 
@@ -173,7 +173,7 @@ class EventAsker:
         changes = max(split(curve)[2] for curve in said) >= settings.least_change
         told = when(self.times_s, scores[0], None if changes else rest, settings.when)
         if changes and told.verdict == "never" and fit.verdict != "never":
-            told = replace(told, verdict="unsure", score=fit.score, note=ALIKE)
+            told = replace(best_split(self.times_s, scores[0], settings.when), score=fit.score, note=ALIKE)
         return Event(found.question, found, thing, name, fit, self.times_s, scores[0], _lower(fit, told))
 
     def _vector(self, own: Sequence[Anchor], temperature: float) -> Float[Tensor, " D"]:

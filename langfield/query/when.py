@@ -106,6 +106,24 @@ def when(
     return _answer(times_s, curve, threshold, active, judged)
 
 
+def best_split(times_s: Float[np.ndarray, " T"], scores: Float[np.ndarray, " T"], settings: WhenSettings) -> When:
+    """Give the times of the higher group of scores however little the groups differ, as unsure.
+
+    Args:
+        times_s: rising, seconds.
+        scores: as `when` takes them.
+        settings: how; its thresholds do not count.
+
+    Raises:
+        QueryError: see `when`.
+    """
+    seen = _checked(times_s, scores, None, settings)
+    curve = smooth(_filled(scores, seen), settings.weights)
+    threshold, explained, _ = split(curve)
+    active = steady(curve > threshold, settings.least_times) & seen
+    return _answer(times_s, curve, threshold, active, ("unsure", explained, "its scores hardly change"))
+
+
 def smooth(scores: Float[np.ndarray, " T"], weights: tuple[float, ...]) -> Float[np.ndarray, " T"]:
     """Give weighted means of neighbours in time; at the ends only those that are there count."""
     if len(weights) == 1:

@@ -11,7 +11,7 @@ from langfield.errors import QueryError
 from langfield.field.at_time import at_time
 from langfield.field.deform import deform
 from langfield.field.types import LanguageShape
-from langfield.query.event import EventAsker, active_at, views_of, where
+from langfield.query.event import ALIKE, EventAsker, EventSettings, active_at, views_of, where
 from langfield.query.states import thing_scores, with_states
 from langfield.suite.captions.store import Captions, ObjectCaptions
 from langfield.suite.sentences import MiniLmSentences
@@ -155,7 +155,8 @@ def test_the_network_answers_where_there_are_no_tracks(encoder):
 def test_which_states_tell_can_be_chosen(encoder):
     field = replace(event_field(encoder, sinking()), status_net=turning_net(encoder))
     assert with_states(field, [0.0], "tracks") is field
-    told = with_states(field, [0.0, 1.0]).status_tracks
+    assert with_states(field, [0.0]) is field
+    told = with_states(field, [0.0, 1.0], "net").status_tracks
     assert told is not None
     assert told.times_s.tolist() == [0.0, 1.0]
     with pytest.raises(QueryError, match="no states net"):
@@ -163,6 +164,15 @@ def test_which_states_tell_can_be_chosen(encoder):
     with pytest.raises(QueryError, match="no states"):
         with_states(replace(field, status_tracks=None), [0.0], "tracks")
     with pytest.raises(QueryError, match="at which times"):
-        with_states(field, [])
+        with_states(field, [], "net")
     with pytest.raises(QueryError, match="no things"):
         with_states(replace(field, status_tracks=None, instances=None), [0.0])
+
+
+def test_where_captions_of_several_states_fit_alike_the_times_are_a_guess(asker):
+    settings = EventSettings(temperature=50.0)  # all captions of the thing stand for the question almost equally
+    event = asker.ask("shining red ball", settings)
+    assert (event.verdict, event.when.note) == ("unsure", ALIKE)
+    assert event.when.active.tolist() == (np.arange(TIMES) < TURNS["red ball"]).tolist()
+    assert all(0 < i.confidence <= 1 for i in event.when.intervals)
+    assert not asker.ask("melted green ball", settings).when.active.any()

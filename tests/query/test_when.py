@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from langfield.errors import QueryError
-from langfield.query.when import PAPER_WEIGHTS, WhenSettings, runs, share_below, smooth, split, steady, when
+from langfield.query.when import PAPER_WEIGHTS, WhenSettings, best_split, runs, share_below, smooth, split, steady, when
 
 TIMES = np.arange(40) / 10
 PLAIN = WhenSettings(weights=(1.0,))
@@ -133,3 +133,12 @@ def test_what_does_not_fit_is_refused():
     for settings in (WhenSettings(weights=(0.5, 0.5)), WhenSettings(weights=(0.0,))):
         with pytest.raises(QueryError, match="odd"):
             when(TIMES, square(1, 4), None, settings)
+
+
+def test_the_best_split_is_always_given_and_never_sure():
+    scores = 0.5 + 1e-4 * square(10, 25)
+    assert when(TIMES, scores).verdict == "never"
+    guess = best_split(TIMES, scores, PLAIN)
+    assert guess.verdict == "unsure"
+    assert [(i.first_s, i.last_s) for i in guess.intervals] == [(1.0, 2.4)]
+    assert not best_split(TIMES, np.full(40, 0.5), PLAIN).active.any()
