@@ -11,7 +11,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_ident
@@ -178,6 +178,26 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     if not isinstance(about, dict):
         raise FormatError("the description in the file is no JSON object", path)
     return tensors, about
+
+
+def read_rows(path: Path, start: int, stop: int, names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Read some rows of tensors from a safetensors file; memory is taken for these rows only.
+
+    Raises:
+        FormatError: missing, cut short, not safetensors, or there are no such rows.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    check_safetensors_header(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            parts = {name: file.get_slice(name) for name in names}
+            least = min(part.get_shape()[0] for part in parts.values())
+            if not 0 <= start <= stop <= least:
+                raise FormatError(f"there are no rows {start} to {stop}, only {least}", path)
+            return {name: part[start:stop].clone() for name, part in parts.items()}
+    except (SafetensorError, OSError, ValueError, IndexError) as error:
+        raise FormatError(f"not readable as safetensors: {str(error)[:200]}", path) from error
 
 
 def check_safetensors_header(path: Path) -> None:

@@ -23,6 +23,7 @@ from langfield.segment.types import Segments
 from langfield.settings import RunSettings
 from langfield.suite import encoder_identity, image_encoder
 from langfield.suite.crops import CROP_PX, embed_segments, mean_vectors
+from langfield.suite.types import ImageEncoder
 
 VERSION = 1
 CONTEXT_VERSION = 1
@@ -97,11 +98,13 @@ def embed_frames(
         return [FrameFeatures(p, imported_embeddings(p, settings, cache)) for p in segments]
     if settings.context_grow < 1:
         raise SettingsError("context crops cannot be smaller than the segment", "context_grow", "give 1 or more")
-    crops: list[Crop] = ["masked", "context"] if settings.crops == "masked+context" else [settings.crops]
-    parts = [_embed_crops(crop, frames, segments, settings, cache) for crop in crops]
-    if len(parts) == 1:
-        return [FrameFeatures(s, p) for s, p in zip(segments, parts[0], strict=True)]
-    return [_join(s, m, c, cache) for s, m, c in zip(segments, *parts, strict=True)]
+    parts = [_embed_crops(crop, frames, segments, settings, cache) for crop in crops_of(settings)]
+    return [join_crops(s, list(p), cache) for s, *p in zip(segments, *parts, strict=True)]
+
+
+def crops_of(settings: RunSettings) -> list[Crop]:
+    """Give the kinds of crops that a run embeds."""
+    return ["masked", "context"] if settings.crops == "masked+context" else [settings.crops]
 
 
 def imported_embeddings(segments: Path, settings: RunSettings, cache: Cache) -> Path:
@@ -119,12 +122,25 @@ def _embed_crops(
     todo = [(f, s, p) for f, s, p in zip(frames, segments, paths, strict=True) if not cache.has("embeddings", p)]
     if todo:
         encoder = moved(image_encoder(settings.image_encoder), model_device(settings.device))
-        grow = settings.context_grow if crop == "context" else None
         for frame, rows, path in track_rest(todo, "embeddings" if crop == "masked" else "context", len(frames)):
-            vectors = embed_segments(read_picture(frame.path), load_segments(rows), encoder, grow)
-            table = {"crops": [crop], **rule_of(crop, grow), "frame": frame.name, "segments": rows.stem}
-            write_tensors(path, {"vectors": torch.as_tensor(vectors)}, {**encoder.provenance, "table": table})
+            embed_frame((crop, settings.context_grow), frame, rows, path, encoder)
     return paths
+
+
+def embed_frame(how: tuple[Crop, float], frame: Frame, segments: Path, path: Path, encoder: ImageEncoder) -> None:
+    """Embed one kind of crop of one frame into a file.
+
+    Args:
+        how: the kind, and how far context crops reach.
+        frame: the picture.
+        segments: its masks.
+        path: `embeddings_path` of them.
+        encoder: image tower.
+    """
+    crop, grow = how[0], how[1] if how[0] == "context" else None
+    vectors = embed_segments(read_picture(frame.path), load_segments(segments), encoder, grow)
+    table = {"crops": [crop], **rule_of(crop, grow), "frame": frame.name, "segments": segments.stem}
+    write_tensors(path, {"vectors": torch.as_tensor(vectors)}, {**encoder.provenance, "table": table})
 
 
 def embeddings_path(crop: Crop, segments: Path, settings: RunSettings, cache: Cache) -> Path:
@@ -140,18 +156,21 @@ def rule_of(crop: Crop, grow: float | None) -> dict[str, Any]:
     return {"rule": RULES[crop], "crop_px": CROP_PX, **({"grow": grow} if crop == "context" else {})}
 
 
-def _join(segments: Path, masked: Path, context: Path, cache: Cache) -> FrameFeatures:
-    """Put both kinds of crop into one file; `vectors` lie between them."""
+def join_crops(segments: Path, parts: Sequence[Path], cache: Cache) -> FrameFeatures:
+    """Give the features of a frame; both kinds of crop go into one file, where `vectors` lie between them."""
+    if len(parts) == 1:
+        return FrameFeatures(segments, parts[0])
+    masked, context = parts
     path = cache.path("embeddings", content_key("joined", VERSION, masked.stem, context.stem), ".safetensors")
     if not cache.has("embeddings", path):
-        parts = [read_tensors(p) for p in (masked, context)]
-        a, b = (tensors["vectors"] for tensors, _ in parts)
+        read = [read_tensors(p) for p in parts]
+        a, b = (tensors["vectors"] for tensors, _ in read)
         table = {
             "crops": ["masked", "context"], "vectors": "normalised mean",
             "masked": masked.stem, "context": context.stem,
-            **{k: v for k, v in parts[1][1]["table"].items() if k in ("grow", "crop_px", "frame", "segments")},
+            **{k: v for k, v in read[1][1]["table"].items() if k in ("grow", "crop_px", "frame", "segments")},
             "rule": RULES,
         }  # fmt: skip
         vectors = torch.as_tensor(mean_vectors([a.numpy(), b.numpy()]))
-        write_tensors(path, {"vectors": vectors, "masked": a, "context": b}, {**parts[1][1], "table": table})
+        write_tensors(path, {"vectors": vectors, "masked": a, "context": b}, {**read[1][1], "table": table})
     return FrameFeatures(segments, path)

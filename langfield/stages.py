@@ -6,7 +6,8 @@ killing a stage loses the unit in progress, and the same call goes on where it s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,15 +48,42 @@ def needed_weights(settings: RunSettings) -> list[str]:
     return [name for name in wanted if name is not None]
 
 
-def prepare_frames(data: Path, settings: RunSettings, cache: Cache) -> Capture:
+def prepare_frames(
+    data: Path, settings: RunSettings, cache: Cache, left_out: Sequence[str] = (),
+    made: Mapping[str, Frame] | None = None,
+) -> Capture:  # fmt: skip
     """Bring a capture to upright pinhole pictures of bounded size, and choose the views.
+
+    Args:
+        data: the capture.
+        settings: the run's.
+        cache: where the frames go.
+        left_out: names of chosen views that are not used: pictures that cannot be read.
+        made: frames made elsewhere, by name (`langfield.capture.normalize.normalize_frame`).
 
     Raises:
         FormatError: the capture cannot be read.
     """
-    capture = choose_views(read_capture(data), settings.max_views)
+    capture = leave_out(choose_views(_read_without(data, left_out), settings.max_views), left_out)
     key = content_key("frames", VERSIONS["frames"], capture_key(capture), settings.frames)
-    return normalize_capture(capture, cache.path("frames", key, ""), settings.frames)
+    return normalize_capture(capture, cache.path("frames", key, ""), settings.frames, made)
+
+
+def _read_without(data: Path, left_out: Sequence[str]) -> Capture:
+    damaged: dict[str, str] = {}
+    capture = read_capture(data, damaged=damaged if left_out else None)
+    for name in damaged.keys() - set(left_out):
+        raise FormatError(f"the picture '{name}' is damaged: {damaged[name]}", data)
+    return capture
+
+
+def leave_out(capture: Capture, names: Sequence[str]) -> Capture:
+    """Give a capture without some of its frames, with a note of it."""
+    if not names:
+        return capture
+    frames = tuple(f for f in capture.frames if f.name not in names)
+    few = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return replace(capture, frames=frames, notes=(*capture.notes, f"left out: {few}"))
 
 
 def choose_views(capture: Capture, max_views: int | None) -> Capture:

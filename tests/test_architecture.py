@@ -105,6 +105,14 @@ def test_only_the_plugin_imports_nerfstudio():
             assert "from nerfstudio" not in path.read_text(), path
 
 
+def test_only_the_cluster_imports_ray():
+    for path in FILES:
+        if room_of(path) != "cluster":
+            names = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Import | ast.ImportFrom)]
+            modules = [getattr(n, "module", None) or n.names[0].name for n in names]
+            assert not any(m.split(".")[0] == "ray" for m in modules), path
+
+
 def test_import_langfield_is_light():
     heavy = ("nerfstudio", "open_clip", "pycuda", "torch")
     code = f"import sys, langfield, langfield.cli; print([m for m in {heavy} if m in sys.modules])"

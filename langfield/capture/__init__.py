@@ -18,12 +18,17 @@ FORMATS = (transforms, dnerf, nerfies, neu3d, colmap)
 """In order of preference where a folder holds several."""
 
 
-def read_capture(path: Path, allow_outside: bool = False) -> Capture:
+TOLERANT = (transforms, colmap)
+"""Formats that can leave damaged pictures out: those of thousands of photos."""
+
+
+def read_capture(path: Path, allow_outside: bool = False, damaged: dict[str, str] | None = None) -> Capture:
     """Read a posed capture, of whichever format it is, and check all of it before anything is built on it.
 
     Args:
         path: a scene's folder, or a transforms.json.
         allow_outside: accept files outside the scene's folder (a scene from a stranger should not have any).
+        damaged: where given, pictures that are damaged are left out and said here, by name, where the format can do so.
 
     Raises:
         FormatError: no capture there, or something in it is missing, damaged, not finite or outside.
@@ -33,7 +38,8 @@ def read_capture(path: Path, allow_outside: bool = False) -> Capture:
     for kind in FORMATS:
         found = kind.find(path)
         if found is not None:
-            return kind.read(found, allow_outside)
+            more = (damaged,) if kind in TOLERANT else ()
+            return kind.read(found, allow_outside, *more)
     raise FormatError(
         "no capture here: neither transforms.json (or D-NeRF's three), dataset.json of Nerfies or HyperNeRF, "
         "poses_bounds.npy with videos as Neu3D has them, nor a COLMAP model in sparse/0",

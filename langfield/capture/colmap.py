@@ -10,7 +10,7 @@ from torch import Tensor
 
 from langfield.capture.checks import check_frames, check_size, inside, intrinsics, pose, side
 from langfield.capture.colmap_files import ColmapCamera, ColmapImage, read_cameras, read_images, read_points
-from langfield.capture.images import SUFFIXES, check_picture
+from langfield.capture.images import SUFFIXES, stored_size
 from langfield.capture.points import make_points
 from langfield.capture.types import Camera, Capture, Distortion, Frame
 from langfield.errors import FormatError
@@ -27,12 +27,13 @@ def find(path: Path) -> Path | None:
     return None
 
 
-def read(model: Path, allow_outside: bool = False) -> Capture:
+def read(model: Path, allow_outside: bool = False, damaged: dict[str, str] | None = None) -> Capture:
     """Read a COLMAP model and the pictures beside it.
 
     Args:
         model: what `find` gave.
         allow_outside: accept pictures outside the scene's folder.
+        damaged: see `langfield.capture.read_capture`.
 
     Raises:
         FormatError: a file is cut short, a picture is missing, a camera model has no counterpart here.
@@ -49,9 +50,10 @@ def read(model: Path, allow_outside: bool = False) -> Capture:
             raise FormatError(f"picture '{image.name:.120}' names camera {image.camera_id}, which is not there", model)
         path = inside(root, f"{relative}/{image.name}", allow_outside, model)
         bare.append(Frame(image.name, path, _camera(cameras[image.camera_id], image, model)))
-    frames = check_frames(bare, model)
+    sizes = {frame.name: stored_size(frame.path, frame.name, damaged) for frame in check_frames(bare, model)}
+    frames = check_frames([frame for frame in bare if sizes[frame.name] is not None], model)
     for frame in frames:
-        check_size(frame.camera, check_picture(frame.path), frame.path)
+        check_size(frame.camera, sizes[frame.name] or (0, 0), frame.path)
     xyz, rgb = read_points(model)
     notes = _notes(model, pictures, {f.name for f in frames}, len(xyz))
     return Capture(root, frames, make_points(xyz, rgb, model), "colmap", "unknown", notes)

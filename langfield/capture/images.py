@@ -136,6 +136,26 @@ def check_picture(path: Path) -> tuple[int, int]:
     return size
 
 
+def stored_size(path: Path, name: str, damaged: dict[str, str] | None) -> tuple[int, int] | None:
+    """Check a picture as `check_picture` does; None where it is damaged and damaged ones are to be left out.
+
+    Args:
+        path: the picture.
+        name: of its frame.
+        damaged: what is wrong with frames, by name; grows. None: nothing may be.
+
+    Raises:
+        FormatError: it is damaged, and `damaged` is None.
+    """
+    try:
+        return check_picture(path)
+    except FormatError as error:
+        if damaged is None:
+            raise
+        damaged[name] = str(error)
+        return None
+
+
 def _ends_with(path: Path, mark: bytes) -> bool:
     """Say whether `mark` stands in the last bytes; phones append data after it, so look far enough."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

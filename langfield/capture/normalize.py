@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +51,9 @@ class _Plan:
     final: Camera
 
 
-def normalize_capture(capture: Capture, out: Path, settings: NormalizeSettings | None = None) -> Capture:
+def normalize_capture(
+    capture: Capture, out: Path, settings: NormalizeSettings | None = None, made: Mapping[str, Frame] | None = None
+) -> Capture:
     """Write a capture as upright, undistorted, size-limited PNG frames with pinhole cameras, resumably.
 
     Frames already in `out` from an interrupted run of the same capture and settings are kept; what
@@ -58,6 +63,7 @@ def normalize_capture(capture: Capture, out: Path, settings: NormalizeSettings |
         capture: from `read_capture`.
         out: a folder of its own; frames, masks, depth maps, points and capture.json go there.
         settings: see `NormalizeSettings`.
+        made: frames that `normalize_frame` has made elsewhere, by name; they are linked where the file system can.
 
     Raises:
         FormatError: a picture, mask or lens cannot be used.
@@ -71,6 +77,8 @@ def normalize_capture(capture: Capture, out: Path, settings: NormalizeSettings |
     _begin(out, key)
     entries, notes = [], list(capture.notes)
     for index, (frame, plan) in enumerate(track(list(zip(capture.frames, plans, strict=True)), "frames")):
+        if made is not None and frame.name in made:
+            _take_over(made[frame.name], out, f"{index:05d}.png")
         entries.append(_write_frame(frame, plan, out, f"{index:05d}.png"))
     if any(f.depth_path is not None and e["depth"] is None for f, e in zip(capture.frames, entries, strict=True)):
         notes.append("depth maps that are not PNG are left out")
@@ -79,6 +87,34 @@ def normalize_capture(capture: Capture, out: Path, settings: NormalizeSettings |
     about = {"version": VERSION, "key": key, "world": capture.world, "unit": capture.unit, "notes": notes}
     artefacts.write_json(out / "capture.json", {**about, "frames": entries})
     return read_normalized(out)
+
+
+def normalize_frame(frame: Frame, out: Path, name: str, settings: NormalizeSettings) -> Frame:
+    """Write one frame as `normalize_capture` does, unless it is there.
+
+    Args:
+        frame: of a capture.
+        out: folder for frames/NAME, masks/NAME and depth/NAME.
+        name: ends in .png.
+        settings: see `NormalizeSettings`.
+
+    Raises:
+        FormatError: a picture, mask or lens cannot be used.
+        StorageError: writing failed.
+    """
+    return _frame_from(artefacts.plain(_write_frame(frame, _plan(frame, settings), out, name)), out)
+
+
+def _take_over(made: Frame, out: Path, name: str) -> None:
+    """Put a frame's files into `out` as links, or as copies."""
+    for folder, path in (("frames", made.path), ("masks", made.mask_path), ("depth", made.depth_path)):
+        target = out / folder / name
+        if path is not None and not target.is_file():
+            with artefacts.atomic_path(target) as temporary:
+                try:
+                    os.link(path, temporary)
+                except OSError:
+                    shutil.copyfile(path, temporary)
 
 
 def read_normalized(out: Path) -> Capture:

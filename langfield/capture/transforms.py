@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from langfield.capture.checks import (
     pose,
     side,
 )  # fmt: skip
-from langfield.capture.images import SUFFIXES, check_picture
+from langfield.capture.images import SUFFIXES, stored_size
 from langfield.capture.points import no_points, read_ply_points
 from langfield.capture.types import Camera, Capture, Distortion, Frame, Points
 from langfield.errors import FormatError
@@ -42,17 +43,18 @@ def find(path: Path) -> Path | None:
     return path / FILE if (path / FILE).is_file() else None
 
 
-def read(file: Path, allow_outside: bool = False) -> Capture:
+def read(file: Path, allow_outside: bool = False, damaged: dict[str, str] | None = None) -> Capture:
     """Read a transforms.json; camera axes are turned to OpenCV's, the world stays as it is.
 
     Args:
         file: what `find` gave.
         allow_outside: accept pictures and points outside the file's folder.
+        damaged: see `langfield.capture.read_capture`.
 
     Raises:
         FormatError: anything in it is missing, not finite, not rigid or outside the scene.
     """
-    return build(read_meta(file), file, allow_outside)
+    return build(read_meta(file), file, allow_outside, damaged)
 
 
 def read_meta(file: Path) -> dict[str, Any]:
@@ -70,13 +72,16 @@ def read_meta(file: Path) -> dict[str, Any]:
     return meta
 
 
-def build(meta: Mapping[str, Any], file: Path, allow_outside: bool) -> Capture:
+def build(
+    meta: Mapping[str, Any], file: Path, allow_outside: bool, damaged: dict[str, str] | None = None
+) -> Capture:
     """Build a capture from what a transforms.json says.
 
     Args:
         meta: checked by `read_meta`; a frame's own values stand above the file's.
         file: what to name in errors; paths are relative to its folder.
         allow_outside: accept pictures and points outside that folder.
+        damaged: see `langfield.capture.read_capture`.
 
     Raises:
         FormatError: anything in it is missing, not finite, not rigid or outside the scene.
@@ -91,10 +96,9 @@ def build(meta: Mapping[str, Any], file: Path, allow_outside: bool) -> Capture:
     ]
     check_frames(bare, file)
     frames = [
-        Frame(
-            f.name, f.path, _camera({**meta, **entry}, f.path, f"{file}, '{f.name}'"), None, f.depth_path, f.mask_path
-        )
+        replace(f, camera=_camera({**meta, **entry}, stored, f"{file}, '{f.name}'"))
         for f, entry in zip(bare, entries, strict=True)
+        if (stored := stored_size(f.path, f.name, damaged)) is not None
     ]
     points, notes = _points(root, meta, allow_outside, file)
     if "applied_transform" in meta:
@@ -128,9 +132,8 @@ def _places(root: Path, entry: Mapping[str, Any], allow_outside: bool, where: st
     return mask, depth
 
 
-def _camera(values: Mapping[str, Any], path: Path, where: str) -> Camera:
-    """Build a frame's camera from its own values over the file's."""
-    stored = check_picture(path)
+def _camera(values: Mapping[str, Any], stored: tuple[int, int], where: str) -> Camera:
+    """Build a frame's camera from its own values over the file's, and the picture's size."""
     width = side(values["w"], "w", where) if "w" in values else stored[0]
     height = side(values["h"], "h", where) if "h" in values else stored[1]
     focal = [_focal(values, axis, pixels, where) for axis, pixels in (("x", width), ("y", height))]

@@ -64,6 +64,8 @@ class Segments:
     first: Int64[Tensor, " V"]
     """Row of each view's first segment; -2^31 for views that are not there."""
     vectors: Float[Tensor, "S D"]
+    axes: Float[Tensor, "d D"] | None = None
+    """Along which votes are compared, where `vectors` are only some of the scene's; None: found from `vectors`."""
 
     def rows(self, column: Int64[Tensor, " M"]) -> Int64[Tensor, " M"]:
         """Give the row of `vectors` that each column names.
@@ -201,7 +203,8 @@ def lift_rows(
         table: what a vote for each segment stands for: its vector, or its code where codes can be summed.
         settings: how.
     """
-    small = segments.vectors @ principal_axes(segments.vectors, settings.subspace).T
+    axes = principal_axes(segments.vectors, settings.subspace) if segments.axes is None else segments.axes
+    small = segments.vectors @ axes.T
     for part in _batches(sums):
         votes = _gated(part, segments, settings)
         weight = _agreed(votes, small, settings)
@@ -257,7 +260,12 @@ def _effective_views(sums: Sums, votes: _Votes) -> Float[Tensor, " G"]:
 def principal_axes(vectors: Float[Tensor, "S D"], most: int) -> Float[Tensor, "d D"]:
     """Give up to `most` orthonormal axes along which vectors are longest."""
     wide = vectors.double()
-    return torch.linalg.eigh(wide.T @ wide).eigenvectors.flip(1).T[:most].float()
+    return axes_of(wide.T @ wide, most)
+
+
+def axes_of(products: Float[Tensor, "D D"], most: int) -> Float[Tensor, "d D"]:
+    """Give `principal_axes` of vectors from the sum of their outer products, float64."""
+    return torch.linalg.eigh(products).eigenvectors.flip(1).T[:most].float()
 
 
 def check_lift(settings: LiftSettings) -> None:
