@@ -15,6 +15,8 @@ import numpy as np
 import viser
 
 from langfield.errors import EnvironmentProblem, LangfieldError, SettingsError
+from langfield.field.at_time import at_time
+from langfield.field.types import Field
 from langfield.progress import say
 from langfield.run import Run
 from langfield.viewer import cameras
@@ -107,34 +109,36 @@ class ViewerApp:
         self._server = server
         server.gui.configure_theme(control_width="large", dark_mode=True, show_logo=False, show_share_button=False)
         server.gui.main_panel.dock_right()
-        self.scene = SplatScene(server, self._run.field.gaussians)
-        ground = Ground(self._run.field.gaussians, self._run.frames)
-        self._look(server, ground)
+        still = at_time(self._run.field, None)
+        self.scene = SplatScene(server, still.gaussians)
+        ground = Ground(still.gaussians, self._run.frames)
+        self._look(server, still)
         run, spec = self._run, self._settings.text_encoder
         self._encoders = Encoders(cache(lambda: run.text_encoder(spec)), cache(run.image_encoder))
-        self._desk = Desk(self._run, Asker(self._run.field, ground, self._encoders), self.scene)
+        self._desk = Desk(self._run, Asker(still, ground, self._encoders), self.scene)
         self.panels = Panels(self._desk, server, self.newest)
         self._desk.refresh()
         desk = self._desk
         # Not said here: this is the thread that sends, and the page may be busy with a question.
         self.gate.tell = lambda text: self.newest.put(None, partial(desk.tell, f"⚠ {text[0].upper()}{text[1:]}."))
 
-    def _look(self, server: viser.ViserServer, ground: Ground) -> None:
+    def _look(self, server: viser.ViserServer, still: Field) -> None:
         """Orient the world and start every page from the training view that shows most."""
-        run, up = self._run, cameras.world_up(self._run.frames)
+        run, up, gaussians = self._run, cameras.world_up(self._run.frames), still.gaussians
         server.scene.set_up_direction(up)
         trained = [f for f in run.frames if f.name in run.training_names] or list(run.frames)
-        frame = Ground(run.field.gaussians, trained).best_view(np.arange(len(ground.means))) if trained else None
+        frame = Ground(gaussians, trained).best_view(np.arange(len(gaussians))) if trained else None
         if frame is None:
-            cameras.set_initial(server, cameras.default_pose(run.field.gaussians, up))
+            cameras.set_initial(server, cameras.default_pose(gaussians, up))
         else:
-            distance = cameras.distance_seen(frame.camera, run.field.gaussians)
+            distance = cameras.distance_seen(frame.camera, gaussians)
             cameras.set_initial(server, cameras.view_pose(frame.camera, up, distance))
 
     def adopt(self, run: Run) -> None:
         """Show another state of the run, such as a later snapshot; its questions are asked again."""
-        old, self.scene = self.scene, SplatScene(self._started(), run.field.gaussians, f"/splats_{next(self._numbers)}")
-        self.desk.adopt(run, Asker(run.field, Ground(run.field.gaussians, run.frames), self._encoders), self.scene)
+        still = at_time(run.field, self.desk.time_s)
+        old, self.scene = self.scene, SplatScene(self._started(), still.gaussians, f"/splats_{next(self._numbers)}")
+        self.desk.adopt(run, Asker(still, Ground(still.gaussians, run.frames), self._encoders), self.scene)
         old.remove()
 
     def _started(self) -> GuardedServer:
@@ -168,7 +172,7 @@ class Panels:
             self.edit = EditPanel(desk, server)
         with tabs.add_tab("Views", viser.Icon.CAMERA):
             self.views = ViewsPanel(desk, server)
-            self.time = TimePanel(desk, server, newest)
+        self.time = TimePanel(desk, server, newest, tabs)
         with tabs.add_tab("Help", viser.Icon.HELP):
             self.help = HelpPanel(desk, server, commands(desk, self.select, self.views))
         self.undo = server.gui.add_button("Undo", icon=viser.Icon.ARROW_BACK_UP, color="gray")

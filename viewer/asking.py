@@ -18,6 +18,7 @@ from langfield.query.image import language_of
 from langfield.query.relevancy import CANONICALS, Phrases, encode_phrases
 from langfield.query.similarity import Similarity
 from langfield.query.vocabulary import encode_vocabulary
+from langfield.raster.types import Gaussians
 from langfield.suite.types import ImageEncoder, TextEncoder
 from langfield.viewer.decoded import DecodedCodes
 from langfield.viewer.places import LEAST_ABOVE, Ground, Place
@@ -58,11 +59,24 @@ class Asker:
     """Holds a field, and what the first question makes: the encoders and the decoded codes."""
 
     def __init__(self, field: Field, ground: Ground, encoders: Encoders) -> None:
-        self.field, self.ground, self._encoders = field, ground, encoders
+        self.field = field
+        """As it is at the time that is shown."""
+        self._encoders, self._ground, self._stale = encoders, ground, False
         self._text: TextEncoder | None = None
         self._image: ImageEncoder | None = None
         self._decoded: DecodedCodes | Similarity | None = None
         self._calibrator: Calibrator | None = None
+
+    @property
+    def ground(self) -> Ground:
+        """The scene as it is at the time that is shown."""
+        if self._stale:
+            self._stale, self._ground = False, self._ground.at(self.field.gaussians)
+        return self._ground
+
+    def become(self, gaussians: Gaussians) -> None:
+        """Take the same Gaussians as they are at another time; codes stay."""
+        self.field, self._stale = replace(self.field, gaussians=gaussians), True
 
     @property
     def is_ready(self) -> bool:

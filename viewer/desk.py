@@ -15,12 +15,15 @@ from langfield.errors import LangfieldError
 from langfield.field.at_time import at_time
 from langfield.progress import say
 from langfield.query.relevancy import CANONICALS
+from langfield.raster.types import Gaussians
 from langfield.run import Run
 from langfield.viewer import keep, session
 from langfield.viewer.asking import Asker, Found
 from langfield.viewer.painting import Painter
+from langfield.viewer.places import Ground
 from langfield.viewer.rows import How, Rows, as_mask
 from langfield.viewer.session import Document, History, Query, Thing
+from langfield.viewer.shown import as_shown
 from langfield.viewer.splats import SplatScene
 
 Mode = Literal["RGB", "relevancy", "language", "depth", "instances"]
@@ -37,8 +40,8 @@ class Desk:
     """
 
     def __init__(self, run: Run, asker: Asker, scene: SplatScene) -> None:
-        self.run, self.asker, self.ground = run, asker, asker.ground
-        self._scene, self._painter = scene, Painter(run.field, scene.rgb)
+        self.run, self.asker = run, asker
+        self._scene, self._painter = scene, Painter(asker.field, scene.rgb)
         self.lock = threading.RLock()
         self.negatives: tuple[str, ...] = CANONICALS
         self.beside = False
@@ -56,12 +59,27 @@ class Desk:
             say(f"left out: {problem}")
         self.history = History(Document(len(self.ground.means), named=named))
 
+    @property
+    def ground(self) -> Ground:
+        """The scene's places at the time that is shown."""
+        return self.asker.ground
+
+    @property
+    def gaussians(self) -> Gaussians:
+        """The Gaussians at the time that is shown, as the field has them."""
+        return self.asker.field.gaussians
+
+    @property
+    def shown(self) -> Gaussians:
+        """The Gaussians as the page shows them: at its time, with what was done to them."""
+        return as_shown(self.gaussians, self.document.edits)
+
     def adopt(self, run: Run, asker: Asker, scene: SplatScene) -> None:
         """Go on with a later state of the run: its questions are asked again, selections and edits begin anew."""
         asked = [q.text for q in self.document.queries if q.in_words]
         with self.lock:
-            self.run, self.asker, self.ground = run, asker, asker.ground
-            self._scene, self._painter = scene, Painter(run.field, scene.rgb)
+            self.run, self.asker = run, asker
+            self._scene, self._painter = scene, Painter(asker.field, scene.rgb)
             self.key = keep.scene_key(run.field.gaussians)
             self.history = History(Document(len(self.ground.means)))
             if self.mode in ("language", "instances"):
@@ -124,11 +142,13 @@ class Desk:
             self.refresh()
 
     def go_to(self, time_s: float) -> None:
-        """Show a scene that moves as it is at a time, seconds."""
+        """Show a scene that moves as it is at a time, seconds: clicks and questions mean that time too."""
         with self.lock:
             self.time_s = time_s
-            self._scene.become(at_time(self.run.field, time_s).gaussians)
-            self._painter.take(self._scene.rgb)
+            gaussians = at_time(self.run.field, time_s).gaussians
+            self._scene.become(gaussians)
+            self._painter.become(gaussians, self._scene.rgb)
+            self.asker.become(gaussians)
             self._paint()
 
     def undo(self) -> None:

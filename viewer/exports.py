@@ -45,6 +45,8 @@ class Wanted:
     query: str | None = None
     """The question it came from."""
     score: float | None = None
+    time_s: float | None = None
+    """Time of places and PLY where the scene moves; None for its first. Masks are of each view's own time."""
 
 
 def plain_name(name: str) -> str:
@@ -107,9 +109,14 @@ def export_selection(run: Run, rows: Rows, edits: Edits, wanted: Wanted) -> Path
     if not len(rows):
         raise LangfieldError("nothing is selected", remedy="click a thing or select what a question lit")
     folder = new_folder(run.path, EXPORTS, wanted.name)
-    gaussians = edited(run.field.gaussians, edits)
+    gaussians = edited(at_time(run.field, wanted.time_s).gaussians, edits)
     write_ply(folder / "selection.ply", take(gaussians, rows))
-    masks = write_masks(folder / "masks", gaussians, rows, run.frames) if wanted.masks else []
+
+    def at(time_s: float | None) -> Gaussians:
+        moved = at_time(run.field, time_s)
+        return gaussians if moved is run.field else edited(moved.gaussians, edits)
+
+    masks = write_masks(folder / "masks", at, rows, run.frames) if wanted.masks else []
     write_json(folder / "selection.json", describe(run, gaussians, rows, wanted) | {"masks": masks})
     return folder
 
@@ -119,7 +126,7 @@ def describe(run: Run, gaussians: Gaussians, rows: Rows, wanted: Wanted) -> dict
     points = gaussians.means.detach().double().cpu().numpy()[rows]
     return {
         "format": "langfield selection export", "version": 1, "name": wanted.name, "query": wanted.query,
-        "score": wanted.score, "gaussians": len(rows), "rows": rows.tolist(),
+        "score": wanted.score, "time_s": wanted.time_s, "gaussians": len(rows), "rows": rows.tolist(),
         "centroid": np.median(points, axis=0).tolist(), "box_axis_aligned": axis_box(points).tolist(),
         "box_upright": upright_box(points, world_up(run.frames)).data(), "up": world_up(run.frames).tolist(),
         "image_encoder": run.field.provenance.get("image_encoder"),
@@ -128,23 +135,23 @@ def describe(run: Run, gaussians: Gaussians, rows: Rows, wanted: Wanted) -> dict
 
 @torch.no_grad()
 def write_masks(
-    folder: Path, gaussians: Gaussians, rows: Rows, frames: Sequence[Frame], done: Callable[[], None] = lambda: None
+    folder: Path, at: Callable[[float | None], Gaussians], rows: Rows, frames: Sequence[Frame]
 ) -> list[dict[str, Any]]:
     """Write the mask of a selection in every view that shows it, as the Gaussians before it leave it in sight.
 
     Args:
         folder: where; made when the first mask is written.
-        gaussians: the field's.
+        at: gives the Gaussians of a time, seconds.
         rows: the selection.
-        frames: the views.
-        done: called after each view.
+        frames: the views, each drawn at its own time.
 
     Returns:
         Per written mask: view, file, pixels, box x0 y0 x1 y1 (x1 and y1 exclusive).
     """
-    chosen = torch.from_numpy(as_mask(rows, len(gaussians))).to(gaussians.means)[:, None]
     found = []
     for number, frame in enumerate(frames):
+        gaussians = at(frame.camera.time_s)
+        chosen = torch.from_numpy(as_mask(rows, len(gaussians))).to(gaussians.means)[:, None]
         mask = mask_of(gaussians, chosen, frame)
         if mask is not None:
             name = f"{number:04d}_{re.sub(r'[^A-Za-z0-9._-]+', '_', frame.name).lstrip('.')[-60:]}.png"
@@ -153,7 +160,6 @@ def write_masks(
             ys, xs = np.nonzero(mask)
             box = [int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1]
             found.append({"view": frame.name, "file": f"masks/{name}", "pixels": int(mask.sum()), "box": box})
-        done()
     return found
 
 

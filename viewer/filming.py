@@ -82,7 +82,7 @@ def burn_in(picture: UInt8[np.ndarray, "H W 3"], text: str) -> UInt8[np.ndarray,
 def draw(desk: Desk, camera: Camera) -> UInt8[np.ndarray, "H W 3"]:
     """Draw what the page shows, in the page's colours, from any place."""
     document, colours = desk.document, desk.colours()
-    gaussians = exports.edited(desk.run.field.gaussians, document.edits)
+    gaussians = exports.edited(desk.gaussians, document.edits)
     gone = as_mask(document.edits.hidden, document.count) | as_mask(document.edits.deleted, document.count)
     rows = np.flatnonzero(~gone)
     channels: Float[torch.Tensor, "N 3"] = torch.from_numpy(colours[rows]).to(gaussians.means) / 255

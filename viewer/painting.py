@@ -13,6 +13,7 @@ from torch import Tensor
 from langfield.errors import LangfieldError
 from langfield.field.types import Field
 from langfield.query.similarity import Similarity
+from langfield.raster.types import Gaussians
 from langfield.viewer import colours
 from langfield.viewer.session import Document, Query
 
@@ -33,12 +34,12 @@ class Painter:
     """Colours of a field's Gaussians; what does not depend on questions is made once."""
 
     def __init__(self, field: Field, rgb: Colours) -> None:
-        self._field, self._rgb = field, rgb
+        self._field, self._rgb, self._means = field, rgb, field.gaussians.means
         self._made: dict[str, Colours] = {}
 
-    def take(self, rgb: Colours) -> None:
-        """Take the Gaussians' own colours of another time."""
-        self._rgb = rgb
+    def become(self, gaussians: Gaussians, rgb: Colours) -> None:
+        """Take the same Gaussians as they are at another time, and their own colours there."""
+        self._means, self._rgb = gaussians.means, rgb
 
     def colours(self, document: Document, mode: str, eye: Float[np.ndarray, " 3"]) -> Colours:
         """Give every Gaussian's colour.
@@ -57,7 +58,7 @@ class Painter:
         elif mode == "language":
             rgb = self._once(f"language {self._level(document)}", lambda: self._language(self._level(document)))
         elif mode == "depth":
-            means = self._field.gaussians.means.detach().float().cpu().numpy()
+            means = self._means.detach().float().cpu().numpy()
             rgb = colours.spread_colours(np.linalg.norm(means - eye, axis=1))
         elif mode == "instances":
             rgb = self._once("instances", self._instances)

@@ -65,6 +65,10 @@ class Ground:
             self._count = self._sum(self._weight)
             self._near = _box_sum(self._count) + PRIOR
 
+    def at(self, gaussians: Gaussians) -> Ground:
+        """Give the ground of the same Gaussians elsewhere, before the same views."""
+        return Ground(gaussians, self._frames)
+
     def _grid(self) -> np.ndarray:
         means = self.means[self._rows]
         low, high = np.quantile(means[:: len(means) // MOST_RANKED + 1], (0.02, 0.98), axis=0)

@@ -10,20 +10,14 @@ from html import escape
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
-from torch.nn.functional import normalize
 
-from langfield.errors import LangfieldError
 from langfield.field.status import StatusTracks
 from langfield.query.event import Event, EventAsker
+from langfield.query.named_states import named_states
 from langfield.query.states import with_states
 from langfield.query.when import runs
 from langfield.run import Run
 from langfield.viewer.session import PALETTE, RGB
-
-SAME = 0.9
-"""States whose prototypes have at least this cosine are one."""
-LEAST_SHARE = 0.5
-"""A state holds where it is at least this likely."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +83,11 @@ class Timeline:
         """
         return self.run.event_asker()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the encoder of the captions is loaded."""
+        return "asker" in self.__dict__
+
     def ask(self, sentence: str) -> Event:
         """Answer a sentence; see `EventAsker.ask`."""
         return self.asker.ask(sentence)
@@ -107,29 +106,34 @@ class Timeline:
         tracks = self.tracks
         return np.zeros(0, np.int64) if tracks is None else np.flatnonzero(tracks.owner.numpy() == thing)
 
-    def bands(self, thing: int) -> tuple[StateBand, ...]:
-        """Give the states of a thing that ever hold, those alike as one, in the order of their first time."""
-        tracks = self.tracks
-        if tracks is None:
-            return ()
-        prototypes, shares = normalize(tracks.prototypes[thing].float(), dim=-1), tracks.shares[thing].numpy()
-        alike = (prototypes @ prototypes.T >= SAME).numpy()
-        first = alike.argmax(axis=0)
-        found = []
-        for state in sorted(set(first.tolist())):
-            active = shares[:, first == state].sum(axis=1) > LEAST_SHARE
-            if active.any():
-                found.append(active)
-        found.sort(key=lambda a: int(a.argmax()))
-        return tuple(StateBand(self._name(thing, a, i), a, PALETTE[i % len(PALETTE)]) for i, a in enumerate(found))
+    def name_of(self, thing: int) -> str:
+        """Give what captions call a thing, its number where nobody knows."""
+        said = self._said.get(thing)
+        return said[0] if said and said[0] else f"thing {thing}"
 
-    def _name(self, thing: int, active: Bool[np.ndarray, " T"], number: int) -> str:
-        """Say what a thing is like in the middle of the longest stretch of a state."""
-        first, last, _ = max((r for r in runs(active) if r[2]), key=lambda r: r[1] - r[0])
-        try:
-            return self.asker.state_at(thing, float(self.times_s[(first + last - 1) // 2]))[0]
-        except LangfieldError:
-            return f"state {number + 1}"
+    def bands(self, thing: int) -> tuple[StateBand, ...]:
+        """Give the states of a thing that ever hold, in the order of their first time."""
+        tracks = self.tracks
+        if tracks is None or not 0 <= thing < len(tracks.prototypes):
+            return ()
+        found = named_states(tracks, thing, self._said.get(thing, ("", []))[1])
+        return tuple(
+            StateBand(state.name or f"state {i + 1}", state.active, PALETTE[i % len(PALETTE)])
+            for i, state in enumerate(found)
+        )
+
+    @cached_property
+    def _said(self) -> dict[int, tuple[str, list[tuple[int, str]]]]:
+        """Each thing's name, and its captions with the number of their time."""
+        captions = self.run.captions()
+        if captions is None or not len(self.times_s):
+            return {}
+        times = {f.name: f.camera.time_s for f in self.run.frames}
+        at = {n: int(np.abs(self.times_s - t).argmin()) for n, t in times.items() if t is not None}
+        return {
+            o.instance - 1: (o.name, [(at[frame], text) for frame, text in o.frames.items() if frame in at])
+            for o in captions.objects
+        }
 
     def happenings(self, bands: Sequence[StateBand]) -> tuple[Happening, ...]:
         """Give the beginning of every stretch of states, in the order of time."""
@@ -143,13 +147,16 @@ class Timeline:
 
 
 def bands_html(times_s: Float[np.ndarray, " T"], bands: Sequence[StateBand], now_s: float) -> str:
-    """Draw bands of states below each other, with a line at the time that is shown."""
+    """Draw bands of states below each other over one axis, with a line at the time that is shown."""
+    if not bands:
+        return ""
     first, span = float(times_s[0]), max(float(times_s[-1] - times_s[0]), 1e-9)
     ends = np.concatenate([[first], (times_s[1:] + times_s[:-1]) / 2, [first + span]])
 
     def part(time_s: float) -> float:
         return 100 * min(max((time_s - first) / span, 0.0), 1.0)
 
+    now = f'<div style="position:absolute;top:0;bottom:0;left:{part(now_s):.2f}%;width:2px;background:#fff"></div>'
     rows = []
     for band in bands:
         bars = "".join(
@@ -158,9 +165,10 @@ def bands_html(times_s: Float[np.ndarray, " T"], bands: Sequence[StateBand], now
             for a, b, on in runs(band.active)
             if on
         )
-        line = f'<div style="position:absolute;top:-2px;bottom:-2px;left:{part(now_s):.2f}%;width:2px;background:#fff">'
         rows.append(
-            f'<div style="font-size:12px;margin-top:6px">{escape(band.name[:120])}</div>'
-            f'<div style="position:relative;height:12px;background:#444;border-radius:2px">{bars}{line}</div></div>'
+            f'<div style="margin-top:6px">{escape(band.name[:120])}</div>'
+            f'<div style="position:relative;height:12px;background:#444;overflow:hidden">{bars}{now}</div>'
         )
-    return "".join(rows)
+    axis = f"<span>{first:.2f} s</span><span>{now_s:.2f} s</span><span>{first + span:.2f} s</span>"
+    rows.append(f'<div style="display:flex;justify-content:space-between;opacity:0.7">{axis}</div>')
+    return f'<div style="font-size:12px;padding:0 0.9em">{"".join(rows)}</div>'

@@ -74,7 +74,7 @@ class SelectPanel:
     def click(self, look: Look, at: tuple[float, float]) -> None:
         """Select the thing under a place of the page; where it is known already, the next larger one."""
         desk = self._desk
-        row = picking.under_click(desk.run.field.gaussians, look, at)
+        row = picking.under_click(desk.shown, look, at)
         if row is None:
             desk.tell("There is nothing under the click.")
             return
@@ -112,7 +112,7 @@ class SelectPanel:
 
     def rectangle(self, look: Look, corners: np.ndarray) -> None:
         """Select what a rectangle of the page holds."""
-        self._choose(picking.in_rectangle(self._desk.run.field.gaussians, look, corners, self.through.value))
+        self._choose(picking.in_rectangle(self._desk.shown, look, corners, self.through.value))
 
     def select_lit(self) -> None:
         """Select what the active question lit."""
@@ -141,7 +141,7 @@ class SelectPanel:
 
     def step(self, change: Callable[[np.ndarray, Rows, float], Rows]) -> None:
         """Grow or shrink the selection by about a Gaussian."""
-        means, rows = self._desk.ground.means, self._desk.document.selection
+        means, rows = self._desk.shown.means.detach().float().cpu().numpy(), self._desk.document.selection
         if len(rows):
             self._desk.select(change(means, rows, picking.usual_step(means, rows)), "replace")
 
@@ -161,7 +161,7 @@ class SelectPanel:
         desk = self._desk
         document, query = desk.document, desk.document.query
         wanted = exports.Wanted(
-            self.export_name.value, self.masks.value, query and query.text, query and query.thing.score
+            self.export_name.value, self.masks.value, query and query.text, query and query.thing.score, desk.time_s
         )
         desk.tell("Exporting …")
         folder = exports.export_selection(desk.run, document.selection, document.edits, wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import viser
 
@@ -16,20 +17,22 @@ from langfield.viewer.timeline import StateBand, Timeline, bands_html
 
 NOTHING: str = "(nothing yet)"
 PLAY_S = 10.0
-"""A scene is played in this many seconds."""
+"""A scene is played in this many seconds, however many pictures that gives time for."""
 PICTURES_PER_S = 6
+INVITATION = "Click a thing for its states, or ask when something is so."
 
 
 class TimePanel:
-    """A slider over the frames' times; hidden where they have none. Where the scene moves, all that belongs to it.
+    """A slider over the frames' times; no tab where they have none. Where the scene moves, all that belongs to it.
 
     Args:
         desk: the page's state.
         server: where the panel is shown.
         newest: does one question at a time.
+        tabs: where its tab goes.
     """
 
-    def __init__(self, desk: Desk, server: viser.ViserServer, newest: Newest) -> None:
+    def __init__(self, desk: Desk, server: viser.ViserServer, newest: Newest, tabs: viser.GuiTabGroupHandle) -> None:
         self._desk, self._server, self._newest = desk, server, newest
         self._timeline = Timeline(desk.run)
         timed = [(f.camera.time_s, f) for f in desk.run.frames if f.camera.time_s is not None]
@@ -43,12 +46,14 @@ class TimePanel:
         if len(self._frames) < 2:
             return
         first, last = self._frames[0][0], self._frames[-1][0]
-        with server.gui.add_folder("Time"):
+        with tabs.add_tab("Time", viser.Icon.CLOCK):
+            if self.timeline.moves:
+                self._add_play(server.gui)
             step = max((last - first) / 1000, 1e-6)
             self.time = server.gui.add_slider("Seconds", first, max(last, first + step), step, first)
             self.follow = server.gui.add_checkbox("Follow the camera", not self.timeline.moves)
-            if self.timeline.moves:
-                self._add_moving(server.gui)
+            if self.timeline.knows_states:
+                self._add_states(server.gui)
         self.time.on_update(lambda event: desk.guarded(lambda: self._scrubbed(event.client)))
 
     @property
@@ -58,24 +63,33 @@ class TimePanel:
             self._timeline = Timeline(self._desk.run)
         return self._timeline
 
-    def _add_moving(self, gui: viser.GuiApi) -> None:
+    def _add_play(self, gui: viser.GuiApi) -> None:
         self.play = gui.add_button("Play", icon=viser.Icon.PLAYER_PLAY)
         self.play.on_click(lambda _: self.start_or_stop())
-        if not self.timeline.knows_states:
-            return
+
+    def _add_states(self, gui: viser.GuiApi) -> None:
         with gui.add_form("When") as self.form:
             self.text = gui.add_text("When", "", hint="Such as: the box is open. It is told when, or that it never is.")
             ask = gui.add_button("When?", icon=viser.Icon.CLOCK)
         ask.on_click(lambda _: self.form.submit())
         self.form.on_submit(lambda event: self._later(event.client_id, self.text.value))
-        self.answer = gui.add_html(paragraph("Select a thing for its states, or ask when something is so."))
-        self.bands = gui.add_html("")
-        self.events = gui.add_dropdown("What happens", (NOTHING,), initial_value=NOTHING)
+        self.answer = gui.add_html(paragraph(INVITATION))
+        self.bands = gui.add_html("", visible=False)
+        self.events = gui.add_dropdown("Go to", (NOTHING,), initial_value=NOTHING, visible=False, hint=EVENTS_HINT)
         self.events.on_update(lambda event: self._desk.guarded(lambda: self._jump(event.client)))
         self._desk.listen(self.refresh)
 
     def _later(self, client: int | None, text: str) -> None:
-        self._newest.put(client, lambda: self._desk.guarded(lambda: self.ask(text)))
+        self._newest.put(client, lambda: self._desk.guarded(lambda: self._asked(text)))
+
+    def _asked(self, text: str) -> None:
+        if not self.timeline.is_ready:
+            self.answer.content = paragraph("Loading the encoder of the captions (at the first question only) …")
+        try:
+            self.ask(text)
+        except Exception:
+            self.answer.content = paragraph(INVITATION)
+            raise
 
     def ask(self, text: str) -> None:
         """Tell when something is so, light its thing, and go to its first time.
@@ -84,8 +98,9 @@ class TimePanel:
             QueryError: it cannot be asked.
         """
         event = self.timeline.ask(text)
-        self.show((StateBand(event.question, event.when.active, PALETTE[0]),))
         self.answer.content = paragraph(said(event))
+        asked = StateBand(event.question, event.when.active, PALETTE[0])
+        self.show((asked, *(b for b in self.timeline.bands(event.thing) if event.verdict == "never")))
         rows = self.timeline.rows_of(event.thing)
         if event.verdict != "never" and len(rows):
             self._seen = rows.tobytes()
@@ -109,10 +124,12 @@ class TimePanel:
         self._shown = bands
         lines = tuple(dict.fromkeys(str(h) for h in self.timeline.happenings(bands)))
         self.events.options = (NOTHING, *lines) if lines else (NOTHING,)
+        self.events.visible = bool(lines)
         self._draw()
 
     def _draw(self) -> None:
         if self.timeline.knows_states:
+            self.bands.visible = bool(self._shown)
             self.bands.content = bands_html(self.timeline.times_s, self._shown, self.now_s)
 
     def refresh(self) -> None:
@@ -123,8 +140,10 @@ class TimePanel:
         self._seen = rows.tobytes()
         thing = self.timeline.thing_of(rows)
         if thing is not None:
-            self.answer.content = paragraph(f"States of the selected thing, number {thing}.")
-            self.show(self.timeline.bands(thing))
+            bands = self.timeline.bands(thing)
+            name = self.timeline.name_of(thing)
+            self.answer.content = paragraph(f"The {name}, over time." if bands else f"Nothing was said of {name}.")
+            self.show(bands)
 
     def _jump(self, client: viser.ClientHandle | None) -> None:
         if client is None:
@@ -145,7 +164,7 @@ class TimePanel:
 
     def _follow(self, client: viser.ClientHandle) -> None:
         _, frame = min(self._frames, key=lambda pair: abs(pair[0] - self.now_s))
-        distance = cameras.distance_seen(frame.camera, self._desk.run.field.gaussians)
+        distance = cameras.distance_seen(frame.camera, self._desk.gaussians)
         cameras.move(client, cameras.view_pose(frame.camera, self._up, distance))
 
     def start_or_stop(self) -> None:
@@ -153,24 +172,36 @@ class TimePanel:
         if self.play.label == "Stop":
             self._stop.set()
             return
-        self.play.label = "Stop"
+        self.play.label, self.play.icon = "Stop", viser.Icon.PLAYER_PAUSE
         self._stop = threading.Event()
         self.players = [*(p for p in self.players if p.is_alive()), threading.Thread(target=self._run, daemon=True)]
         self.players[-1].start()
 
     def _run(self) -> None:
-        stop = self._stop
-        first, last = float(self.time.min), float(self.time.max)
-        step = (last - first) / (PLAY_S * PICTURES_PER_S)
-        now = first if self.now_s >= last - step else self.now_s
-        while now <= last and not stop.is_set():
+        stop, first, last = self._stop, float(self.time.min), float(self.time.max)
+        begin = first if self.now_s >= last - (last - first) / (PLAY_S * PICTURES_PER_S) else self.now_s
+        started, now = time.monotonic(), begin
+        while not stop.is_set():
             self._desk.guarded(lambda now=now: self.go_to(now))
-            now += step
+            if now >= last:
+                break
             stop.wait(1 / PICTURES_PER_S)
-        self.play.label = "Play"
+            now = min(begin + (time.monotonic() - started) * (last - first) / PLAY_S, last)
+        self.play.label, self.play.icon = "Play", viser.Icon.PLAYER_PLAY
 
 
 def said(event: Event) -> str:
     """Say an answer in words."""
+    name = event.name or f"thing {event.thing}"
     spans = ", ".join(f"{i.first_s:.2f} to {i.last_s:.2f} s" for i in event.when.intervals)
-    return f"{event.name or 'thing'} {event.thing}: {event.verdict} ({event.when.score:.2f}) {spans}. {event.when.note}"
+    if event.verdict == "never":
+        return f"The {name}: never. {_sentence(event.when.note)}"
+    found = f"{event.verdict}, {spans or 'at no time'} ({event.when.score:.2f})"
+    return f"The {name}: {found}. {_sentence(event.when.note)}"
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:].rstrip('.')}." if note else ""
+
+
+EVENTS_HINT = "What happens, in the order of time."

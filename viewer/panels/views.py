@@ -26,7 +26,7 @@ class ViewsPanel:
         run = desk.run
         self._frames = {f.name: f for f in run.frames}
         self._up = cameras.world_up(run.frames)
-        size = np.median([cameras.distance_seen(f.camera, run.field.gaussians) for f in run.frames[:8]] or [1.0])
+        size = np.median([cameras.distance_seen(f.camera, desk.gaussians) for f in run.frames[:8]] or [1.0])
         self._frustums = cameras.Frustums(server, run.frames, 0.08 * float(size))
         self.kept: dict[str, cameras.Pose] = {}
         with gui.add_folder("Views of the run", visible=bool(self._frames)):
@@ -52,7 +52,7 @@ class ViewsPanel:
         """Move a page's camera to one of the run's views."""
         frame = self._frames.get(name or "")
         if client is not None and frame is not None:
-            distance = cameras.distance_seen(frame.camera, self._desk.run.field.gaussians)
+            distance = cameras.distance_seen(frame.camera, self._desk.gaussians)
             cameras.move(client, cameras.view_pose(frame.camera, self._up, distance))
 
     def go_to_best(self, client: viser.ClientHandle | None) -> None:
