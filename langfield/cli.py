@@ -14,6 +14,7 @@ COMMANDS = {
     "reproduce": "langfield.commands.reproduce:reproduce",
     "view": "langfield.commands.view:view",
     "export": "langfield.commands.export:export",
+    "shard": "langfield.commands.shard:shard",
     "import": "langfield.commands.import_:import_splats",
     "features": "langfield.commands.features:features",
     "doctor": "langfield.commands.doctor:doctor",
@@ -30,6 +31,7 @@ HELP = """usage: langfield COMMAND [--help] ...
   reproduce train and score a benchmark's scenes; published tables beside ours
   view      open a field in the browser
   export    write a field's Gaussians as a PLY that opens elsewhere
+  shard     a large field into shards with levels of detail, which query, eval and view read
   import    splats trained elsewhere and their capture to a field
   features  what a run's 2D features are and take; write them as LangSplat's files
   doctor    say what is missing on this machine and how to repair it

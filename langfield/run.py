@@ -22,6 +22,8 @@ from langfield.embed import FrameFeatures
 from langfield.errors import FormatError, LangfieldError, QueryError
 from langfield.field.at_time import at_time
 from langfield.field.ply import write_ply
+from langfield.field.shard_index import is_sharded
+from langfield.field.shards import load_shards
 from langfield.field.store import load_field, save_field
 from langfield.field.types import Field
 from langfield.field.world import World
@@ -159,7 +161,8 @@ def open_run(path: Path) -> Run:
     listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not listed or not isinstance(settings, dict) or not isinstance(settings.get("text_encoder"), str):
         raise FormatError("manifest lacks training views or the text encoder", folder / MANIFEST, "train the run again")
-    return Run(folder, manifest, load_field(folder), frames_from_json(read_json(folder / "capture.json"), folder))
+    field = load_shards(folder) if is_sharded(folder) else load_field(folder)
+    return Run(folder, manifest, field, frames_from_json(read_json(folder / "capture.json"), folder))
 
 
 def _manifest(path: Path) -> dict[str, Any]:

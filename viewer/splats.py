@@ -8,6 +8,7 @@ import viser
 from jaxtyping import Bool, Float, Int64, UInt8, UInt32
 from torch import Tensor
 
+from langfield.field.ellipsoids import covariances
 from langfield.raster.types import Gaussians
 
 SH_C0 = 0.28209479177387814
@@ -23,23 +24,6 @@ def base_colours(sh: Float[Tensor, "N K 3"]) -> UInt8[np.ndarray, "N 3"]:
     """Give the colour of degree 0 (viser's splats have one colour from every side)."""
     rgb = (sh[:, 0].detach().float().cpu() * SH_C0 + 0.5).nan_to_num(0.5).clamp(0, 1)
     return (rgb * 255).round().to(torch.uint8).numpy()
-
-
-def covariances(quats: Float[Tensor, "N 4"], scales: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3 3"]:
-    """Give R diag(scales²) Rᵀ for quaternions w x y z of any length but zero (3DGS, Equation 6).
-
-    Args:
-        quats: w x y z.
-        scales: standard deviations along the Gaussian's own axes, world units.
-    """
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    rows = (
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    )  # fmt: skip
-    axes = torch.stack(rows, dim=-1).unflatten(-1, (3, 3)) * scales[..., None, :]
-    return axes @ axes.mT
 
 
 def unit_for_half_precision(scales: Float[Tensor, "N 3"]) -> float:

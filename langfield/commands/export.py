@@ -39,6 +39,7 @@ def export(
     """
     from langfield.field.at_time import at_time, span_s
     from langfield.field.ply import write_ply
+    from langfield.field.shard_index import FILE, FOLDER, is_sharded
     from langfield.field.store import FIELD_FILE
     from langfield.field.world import world_of
     from langfield.raster.types import Gaussians
@@ -54,10 +55,11 @@ def export(
     tensors = at_time(opened.field, time).gaussians.tensors()
     gaussians = Gaussians(*(t if rows is None else t[rows] for t in tensors))
     world = world_of(opened.field.provenance)
+    file = opened.path / FOLDER / FILE if is_sharded(opened.path) else opened.path / FIELD_FILE
     about = {
         "format": "langfield splats", "version": SIDECAR_VERSION, "gaussians": len(gaussians), "world": world,
         "source": {
-            "run": "/".join(opened.path.resolve().parts[-3:]), "field_sha256": file_key(opened.path / FIELD_FILE),
+            "run": "/".join(opened.path.resolve().parts[-3:]), "field_sha256": file_key(file),
             "gaussians": len(opened.field.gaussians),
         },
         "selected_by": how, "rows": rows,

@@ -35,8 +35,8 @@ def save_field(folder: Path, field: Field) -> None:
         StorageError: the disk is full or read-only.
     """
     codecs = {
-        "codec_sha256": _save_codec(folder / CODEC_FILE, field.codec),
-        "captions_sha256": _save_codec(folder / CAPTIONS_FILE, field.caption_codec),
+        "codec_sha256": save_codec(folder / CODEC_FILE, field.codec),
+        "captions_sha256": save_codec(folder / CAPTIONS_FILE, field.caption_codec),
     }
     tensors, (major, minor) = take_apart(field)
     about = {
@@ -67,8 +67,8 @@ def load_field(folder: Path) -> Field:
     provenance = about.get("provenance")
     if not isinstance(provenance, dict):
         raise FormatError("field has no provenance", path, "write it again")
-    codec = _codec(folder / CODEC_FILE, about.get("codec_sha256"))
-    captions = _codec(folder / CAPTIONS_FILE, about.get("captions_sha256"))
+    codec = read_codec(folder / CODEC_FILE, about.get("codec_sha256"))
+    captions = read_codec(folder / CAPTIONS_FILE, about.get("captions_sha256"))
     try:
         world_of(provenance)
         parts = put_together({name: t for name, t in tensors.items() if name not in unknown}, codec, captions)
@@ -93,14 +93,20 @@ def _check_version(about: dict[str, Any], unknown: list[str], path: Path) -> Non
         raise FormatError("field has missing or unknown tensors", f"{path}: {', '.join(unknown)[:80]}")
 
 
-def _save_codec(path: Path, codec: Codec | None) -> str | None:
+def save_codec(path: Path, codec: Codec | None) -> str | None:
+    """Write a codec where there is one and give the hash of its file."""
     if codec is None:
         return None
     write_tensors(path, codec.tensors(), codec.about())
     return file_key(path)
 
 
-def _codec(path: Path, key: object) -> Codec | None:
+def read_codec(path: Path, key: object) -> Codec | None:
+    """Read a codec where a field names one by the hash of its file.
+
+    Raises:
+        FormatError: it is missing, damaged, or another field's.
+    """
     if key is None:
         return None
     tensors, about = read_tensors(path)

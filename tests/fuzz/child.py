@@ -67,10 +67,11 @@ def run_case(target: Target, folder: Path, size: int) -> str:
 
 def put(files: dict[str, bytes], folder: Path) -> None:
     """Let a folder hold these files and no others."""
-    for old in folder.iterdir():
-        if old.name not in files:
+    for old in folder.rglob("*"):
+        if old.is_file() and str(old.relative_to(folder)) not in files:
             old.unlink()
     for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
 
 

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
-from langfield.artefacts import read_tensors, write_tensors
+from langfield.artefacts import file_key, read_tensors, write_tensors
 from langfield.capture.stream import RgbdFrame, known_depth, open_source
 from langfield.capture.types import Frame
 from langfield.codec import (
@@ -35,6 +35,8 @@ from langfield.field.at_time import at_time, status_codes, status_of
 from langfield.field.instances import Instances
 from langfield.field.lift import Sums, load_sums
 from langfield.field.ply import read_ply, write_ply
+from langfield.field.shard_write import ShardSettings, write_shards
+from langfield.field.shards import Shards, load_shards
 from langfield.field.sog import read_sog
 from langfield.field.store import load_field, save_field
 from langfield.field.types import Field, LanguageShape
@@ -129,6 +131,40 @@ def codec_folders(root: Path) -> list[Path]:
     for codec in codecs():
         write_tensors(root / codec.kind / "codec.safetensors", codec.tensors(), codec.about())
     return sorted(root.iterdir())
+
+
+def shard_folders(root: Path) -> list[Path]:
+    write_shards(root / "plain", Field(gaussians(), None, None, {}), "plain", ShardSettings(60, 20))
+    for codec in (codecs()[1], codecs()[2]):
+        vectors = normalize(torch.randn(480, 16, generator=torch.Generator().manual_seed(1)), dim=-1)
+        field = Field(
+            gaussians(), codec.encode(vectors).unflatten(0, (3, 160)), codec, {}, torch.rand(3, 160), things()
+        )
+        write_shards(root / codec.kind, field, codec.kind, ShardSettings(60, 20))
+    return sorted(root.iterdir())
+
+
+def signed(folder: Path) -> None:
+    """Let the index state the sizes and hashes that files have now, as a hostile writer would."""
+    try:
+        data = json.loads((folder / "shards" / "index.json").read_text())
+        for part in [data["common"], *(level for shard in data["shards"] for level in shard["levels"])]:
+            file = folder / "shards" / part["name"]
+            part |= {"bytes": file.stat().st_size, "sha256": file_key(file)}
+        (folder / "shards" / "index.json").write_text(json.dumps(data))
+    except (OSError, KeyError, TypeError, ValueError, RecursionError):
+        return  # an index that is spoilt itself
+
+
+def use_shards(folder: Path) -> None:
+    signed(folder)
+    shards = Shards(folder)
+    for number, shard in enumerate(shards.index.shards):
+        for level in range(len(shard.levels)):
+            shards.codes(number, level)
+            shards.field(number, level)
+    shards.gaussians(np.arange(0, shards.count, 7))
+    load_shards(folder)
 
 
 def use_codec(folder: Path) -> None:
@@ -336,6 +372,9 @@ def use_captions(folder: Path) -> None:
 TENSORS, JSON = {".safetensors": spoil_safetensors}, {".json": spoil_json_file}
 TARGETS: dict[str, Target] = {
     "field": Target(field_folders, {"field.safetensors": spoil_safetensors}, use_field),
+    "shards": Target(
+        shard_folders, {"-0.safetensors": spoil_safetensors, "index.json": spoil_json_file}, use_shards, 8
+    ),
     "codec": Target(codec_folders, TENSORS, use_codec, 8),
     "ply": Target(ply_folders, {".ply": spoil_ply}, lambda p: read_ply(p / "a.ply")),
     "sog": Target(sog_folders, {".webp": spoil_picture, **JSON}, read_sog, 300),
@@ -361,7 +400,7 @@ def load_valid(target: Target) -> list[Files]:
     """Make a target's valid files once and keep their bytes."""
     with tempfile.TemporaryDirectory() as folder:
         folders = target.valid(Path(folder))
-        return [{p.name: p.read_bytes() for p in sorted(f.iterdir()) if p.is_file()} for f in folders]
+        return [{str(p.relative_to(f)): p.read_bytes() for p in sorted(f.rglob("*")) if p.is_file()} for f in folders]
 
 
 def spoilt(target: Target, files: Files, rng: Random) -> Files:
