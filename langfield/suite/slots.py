@@ -60,6 +60,8 @@ class FewShotTask:
     """Unit vector of each name's text."""
     negatives: Float[Tensor, "K D"]
     """Unit vectors of texts that fit anything (`langfield.query.relevancy.CANONICALS`); may have no rows."""
+    other: Float[Tensor, "M E"] | None = None
+    """Unit vectors of the same examples by another encoder, for methods that learn from a second one."""
 
     def __post_init__(self) -> None:
         labels, count = self.labels, len(self.names)
@@ -67,6 +69,8 @@ class FewShotTask:
             raise ValueError(f"{len(self.vectors)} vectors, {len(labels)} labels, {len(self.texts)} texts of {count}")
         if len(labels) and (int(labels.min()) < NONE_OF_THESE or int(labels.max()) >= count):
             raise ValueError(f"labels go from {NONE_OF_THESE} to {count - 1}")
+        if self.other is not None and len(self.other) != len(labels):
+            raise ValueError(f"{len(self.other)} vectors of another encoder, {len(labels)} labels")
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,18 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Language:
+    """What classes are called in one language."""
+
+    code: str
+    """Such as "de"."""
+    classes: Int64[Tensor, " c"]
+    """Which classes have a name in it, as labels of items are numbered."""
+    texts: Float[Tensor, "c D"]
+    """Unit vector of each of these names."""
+
+
+@dataclass(frozen=True)
 class Items:
     """Things to find, link or diagnose: vectors of pictures, and where there are, words."""
 
@@ -96,6 +112,8 @@ class Items:
     """Which entity each is, where that is known."""
     other: Float[Tensor, "M E"] | None = None
     """Unit vectors of the same pictures by another encoder."""
+    languages: tuple[Language, ...] | None = None
+    """What the labels are called in several languages."""
 
 
 class Teacher(Protocol):

@@ -6,5 +6,6 @@ METHODS: dict[str, str] = {
     "grain": "langfield.suite.ask.grain",
     "hq-clip": "langfield.suite.ask.hq_clip",
     "laclip": "langfield.suite.ask.laclip",
+    "comclip": "langfield.suite.ask.comclip",
     "deltaspace": "langfield.suite.ask.deltaspace",
 }

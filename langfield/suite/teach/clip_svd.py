@@ -22,9 +22,10 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from langfield.errors import SettingsError
-from langfield.suite.head import AGAINST, Head
+from langfield.suite.fewshot import columns, examples_head, needed, targets
+from langfield.suite.head import Head
 from langfield.suite.model import ClipModel
-from langfield.suite.slots import NONE_OF_THESE, FewShotTask
+from langfield.suite.slots import FewShotTask
 from langfield.suite.trainer import Stage, Training, frozen
 
 NEEDS = ("model",)
@@ -90,37 +91,24 @@ def fit(task: FewShotTask, model: ClipModel | None = None, settings: Settings = 
     Raises:
         SettingsError: there is no such model, no example, or nothing to hold names against.
     """
+    model = needed(model, "CLIP-SVD")
     training = begin(task, model, settings)
-    if model is None:
-        raise SettingsError("CLIP-SVD needs a model", remedy="give the CLIP of the field")
     with frozen(model.module):
         training.run()
-    with torch.no_grad():
-        weight = torch.cat([training.learner().float(), task.negatives.float()])
-    rows = (*range(len(task.names)), *(AGAINST,) * len(task.negatives))
     numbers = sum(p.numel() for p in training.learner.parameters())
-    about = (("method", "clip-svd"), ("examples", str(len(task.labels))), ("learnt numbers", str(numbers)))
-    return Head(task.names, weight, torch.zeros(len(weight)), rows, model.logit_scale, rivals=True, about=about)
+    about = (("method", "clip-svd"), ("learnt numbers", str(numbers)))
+    return examples_head(task, training.learner().detach(), model.logit_scale, about)
 
 
 def begin(task: FewShotTask, model: ClipModel | None = None, settings: Settings = Settings()) -> Training:
     """Give the training before it begins; see `fit`."""
-    if model is None:
-        raise SettingsError("CLIP-SVD needs a model", remedy="give the CLIP of the field")
-    if len(task.labels) == 0:
-        raise SettingsError("there is no example to learn from", remedy="click at least one thing")
-    alone = len(task.names) == 1 or bool((task.labels == NONE_OF_THESE).any())
-    if alone and len(task.negatives) == 0:
-        raise SettingsError("names need something they are held against", remedy="name negatives")
-    labels = torch.where(task.labels == NONE_OF_THESE, len(task.names), task.labels)
+    model = needed(model, "CLIP-SVD")
+    labels = targets(task)
     learner, scale = Strengths(model, task.names, settings.template), model.logit_scale
 
     def objective(rows: Int64[Tensor, " B"]) -> dict[str, Tensor]:
-        vectors = task.vectors[rows]
-        logits = vectors @ learner().T
-        if len(task.negatives):
-            logits = torch.cat([logits, (vectors @ task.negatives.T).amax(dim=1, keepdim=True)], dim=1)
-        return {"classify": cross_entropy(scale * logits, labels[rows])}
+        logits = scale * columns(task.vectors[rows], learner(), task.negatives)
+        return {"classify": cross_entropy(logits, labels[rows])}
 
     stage = Stage(settings.steps, settings.lr, ("values",), settings.batch, weight_decay=settings.weight_decay)
     return Training((stage,), learner, objective, len(labels))

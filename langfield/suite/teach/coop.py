@@ -20,10 +20,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from langfield.errors import SettingsError
-from langfield.suite.head import AGAINST, Head
+from langfield.suite.fewshot import columns, examples_head, needed, targets
+from langfield.suite.head import Head
 from langfield.suite.model import ClipModel
-from langfield.suite.slots import NONE_OF_THESE, FewShotTask
+from langfield.suite.slots import FewShotTask
 from langfield.suite.trainer import Stage, Training, frozen
 
 NEEDS = ("model",)
@@ -39,7 +39,7 @@ class Settings:
     """Whether each name learns a context of its own (the paper's class-specific context), for names nobody knows."""
     steps: int = 60
     lr: float = 2e-3
-    """The paper's, for stochastic gradient descent on a sum over the batch; without a text tower times 0.1."""
+    """The paper's, for stochastic gradient descent; without a text tower times 0.1."""
     batch: int = 32
 
 
@@ -88,22 +88,17 @@ def fit(task: FewShotTask, model: ClipModel | None = None, settings: Settings = 
     Raises:
         SettingsError: there is no model, no example, or nothing to hold names against.
     """
+    model = needed(model, "CoOp")
     training = begin(task, model, settings)
-    if model is None:
-        raise SettingsError("CoOp needs a model", remedy="give the CLIP of the field")
     with frozen(model.module):
         training.run()
-    with torch.no_grad():
-        weight = torch.cat([training.learner().float(), task.negatives.float()])
-    rows = (*range(len(task.names)), *(AGAINST,) * len(task.negatives))
-    about = (("method", "coop"), ("examples", str(len(task.labels))), ("context", type(training.learner).__name__))
-    return Head(task.names, weight, torch.zeros(len(weight)), rows, model.logit_scale, rivals=True, about=about)
+    about = (("method", "coop"), ("context", type(training.learner).__name__))
+    return examples_head(task, training.learner().detach(), model.logit_scale, about)
 
 
 def begin(task: FewShotTask, model: ClipModel | None = None, settings: Settings = Settings()) -> Training:
     """Give the training before it begins; see `fit`."""
-    if model is None:
-        raise SettingsError("CoOp needs a model", remedy="give the CLIP of the field")
+    model = needed(model, "CoOp")
     labels, scale = targets(task), model.logit_scale
     towered = model.has_text_tower
     learner = Context(model, task.names, settings) if towered else Shift(task.texts.float(), settings)
@@ -115,27 +110,3 @@ def begin(task: FewShotTask, model: ClipModel | None = None, settings: Settings 
 
     stage = Stage(settings.steps, rate, ("context",), settings.batch, "sgd", warmup=1)
     return Training((stage,), learner, objective, len(labels))
-
-
-def targets(task: FewShotTask) -> Int64[Tensor, " M"]:
-    """Give the column of `columns` that each example belongs to.
-
-    Raises:
-        SettingsError: there is no example, or nothing to hold names against.
-    """
-    if len(task.labels) == 0:
-        raise SettingsError("there is no example to learn from", remedy="click at least one thing")
-    alone = len(task.names) == 1 or bool((task.labels == NONE_OF_THESE).any())
-    if alone and len(task.negatives) == 0:
-        raise SettingsError("names need something they are held against", remedy="name negatives")
-    return torch.where(task.labels == NONE_OF_THESE, len(task.names), task.labels)
-
-
-def columns(
-    vectors: Float[Tensor, "B D"], names: Float[Tensor, "C D"], negatives: Float[Tensor, "K D"]
-) -> Float[Tensor, "B E"]:
-    """Give cosines with the names and, where there are negatives, with the nearest of them as a last column."""
-    found = vectors @ names.T
-    if len(negatives) == 0:
-        return found
-    return torch.cat([found, (vectors @ negatives.T).amax(dim=1, keepdim=True)], dim=1)

@@ -22,15 +22,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from langfield.errors import SettingsError
+from langfield.suite.fewshot import scale_of, targets
 from langfield.suite.head import AGAINST, Head
-from langfield.suite.slots import NONE_OF_THESE, FewShotTask
+from langfield.suite.slots import FewShotTask
 
 if TYPE_CHECKING:
     from langfield.suite.model import ClipModel
 
 NEEDS = ()
-CLIP_SCALE = 100.0
 GRID = tuple(10 ** (step / 2) for step in range(-8, 5))
 """Weights of the examples that are tried: 1e-4 to 1e2, as in the paper's code."""
 
@@ -68,9 +67,8 @@ def fit(task: FewShotTask, model: ClipModel | None = None, settings: Settings = 
     Raises:
         SettingsError: there is no example, or one of none of the names but no negatives in words.
     """
-    vectors, labels = task.vectors.double(), _classes(task)
-    own = CLIP_SCALE if model is None else model.logit_scale
-    words = torch.cat([task.texts, task.negatives]).double() * (settings.logit_scale or own)
+    vectors, labels = task.vectors.double(), targets(task)
+    words = torch.cat([task.texts, task.negatives]).double() * (settings.logit_scale or scale_of(model))
     owner = torch.tensor([*range(len(task.names)), *(len(task.names),) * len(task.negatives)])
     alpha = settings.alpha
     if alpha is None:
@@ -108,16 +106,6 @@ def discriminant(vectors: Float[Tensor, "M d"], labels: Int64[Tensor, " M"], cla
     bias = 0.5 * (longer - (found * means).sum(dim=1))
     weight = vectors.new_zeros(classes, vectors.shape[1]).index_copy(0, present, found - found.mean(dim=0))
     return Discriminant(weight, vectors.new_zeros(classes).index_copy(0, present, bias - bias.mean()))
-
-
-def _classes(task: FewShotTask) -> Int64[Tensor, " M"]:
-    if len(task.labels) == 0:
-        raise SettingsError("there is no example to learn from", remedy="click at least one thing")
-    if bool((task.labels == NONE_OF_THESE).any()) and len(task.negatives) == 0:
-        raise SettingsError("examples of none of the names need negatives in words", remedy="name some")
-    if len(task.names) == 1 and len(task.negatives) == 0:
-        raise SettingsError("a single name needs something it is held against", remedy="name negatives")
-    return torch.where(task.labels == NONE_OF_THESE, len(task.names), task.labels)
 
 
 def _best(rows: Float[Tensor, "M R"], owner: Int64[Tensor, " R"]) -> Float[Tensor, "M C"]:

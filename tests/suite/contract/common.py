@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from langfield.suite.families import FAMILIES, method
 from langfield.suite.head import Head
 from langfield.suite.model import ClipModel
-from langfield.suite.slots import Encode, FewShotTask, Items, Writing
+from langfield.suite.slots import Encode, FewShotTask, Items, Language, Writing
 from tests.suite.tiny_clip import tiny_clip
 
 DIM = 32
@@ -83,20 +83,28 @@ def task(seed: int = 0, none: int = 3, encoder: Encode = encode) -> FewShotTask:
     return FewShotTask(vectors, torch.cat([labels, torch.full((none,), -1)]), SHAPES, texts, negatives)
 
 
+TONGUES = (
+    Language("en", torch.arange(4), encode(["mug", "globe", "teapot", "red mug"])),
+    Language("de", torch.tensor([0, 2]), encode(["Becher", "Teekanne"])),
+)
+
+
 def items(seed: int = 0, count: int = 12) -> Items:
     """Pictures of four entities, three times each, with words and another encoder's vectors."""
     labels = torch.arange(count) % 4
     words = tuple(("mug", "globe", "teapot", "red mug")[int(label)] for label in labels)
     vectors = normalize(unit(seed, 4)[labels] + 0.4 * unit(seed + 1, count), dim=-1)
     other = normalize(unit(seed + 2, 4)[labels] + 0.4 * unit(seed + 3, count), dim=-1)
-    return Items(vectors, words, encode(words), labels, other)
+    return Items(vectors, words, encode(words), labels, other, TONGUES)
 
 
 def some(given: Items, chosen: list[int]) -> Items:
     """Give some items, in that order."""
     texts = None if given.texts is None else tuple(given.texts[i] for i in chosen)
     parts = (given.text_vectors, given.labels, given.other)
-    return Items(given.vectors[chosen], texts, *(None if part is None else part[chosen] for part in parts))
+    return Items(
+        given.vectors[chosen], texts, *(None if part is None else part[chosen] for part in parts), given.languages
+    )
 
 
 def anatomy(model: ClipModel) -> dict[str, object]:

@@ -13,9 +13,9 @@ from torch.nn.functional import normalize
 from langfield.errors import SettingsError
 from langfield.suite.head import AGAINST
 from langfield.suite.model import ClipModel, Parts
-from langfield.suite.slots import NONE_OF_THESE, FewShotTask
+from langfield.suite.slots import FewShotTask
 from langfield.suite.spec import clip_model
-from langfield.suite.teach.coop import Context, Settings, columns, fit, targets
+from langfield.suite.teach.coop import Context, Settings, fit
 from langfield.suite.toy.draw import draw
 from langfield.suite.toy.scenes import make_scene
 from langfield.suite.toy.words import NEW_NAMES, SHAPES
@@ -93,27 +93,9 @@ def test_without_a_text_tower_a_shift_is_learnt_and_said():
         assert least <= float(found.float().mean()) <= most
 
 
-def test_the_loss_is_cross_entropy_with_the_nearest_negative_as_a_column():
-    given = task()
-    labels = targets(given)
-    assert (labels == 3).sum() == (given.labels == NONE_OF_THESE).sum() == 3
-    found = columns(given.vectors, given.texts, given.negatives)
-    for row, vector in zip(found, given.vectors, strict=True):
-        cosines = [float(vector @ t) for t in given.texts]
-        assert row.tolist() == pytest.approx([*cosines, max(float(vector @ n) for n in given.negatives)], abs=1e-5)
-    assert columns(given.vectors, given.texts, given.negatives[:0]).shape == (15, 3)
-
-
-def test_what_it_cannot_learn_from(toy):
-    given = task()
+def test_it_needs_a_model():
     with pytest.raises(SettingsError, match="needs a model"):
-        fit(given)
-    bare = FewShotTask(given.vectors, given.labels, given.names, given.texts, given.negatives[:0])
-    with pytest.raises(SettingsError, match="held against"):
-        targets(bare)
-    empty = FewShotTask(given.vectors[:0], given.labels[:0], given.names, given.texts, given.negatives)
-    with pytest.raises(SettingsError, match="no example"):
-        targets(empty)
+        fit(task())
 
 
 @pytest.fixture(scope="module")
