@@ -21,13 +21,13 @@ def read_labels(path: Path) -> dict[str, tuple[tuple[int, ...], tuple[str, ...]]
     Raises:
         FormatError: the file is missing or is no such table.
     """
-    table, found = read_json(path, MAX_BYTES), {}
+    table, found = read_json(path, MAX_BYTES), dict[str, tuple[tuple[int, ...], tuple[str, ...]]]()
     for code, entry in table.items() if isinstance(table, dict) else [("", None)]:
-        classes, names = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
-        if not isinstance(classes, list) or not all(type(c) is int and 0 <= c < MAX_LABELS for c in classes):
+        if not isinstance(entry, list) or len(entry) != 2 or not _numbers(entry[0]) or not _texts(entry[1]):
             raise FormatError("a labels file gives each language a list of class numbers and one of names", path)
-        if not _texts(names) or len(names) != len(classes) or len(set(classes)) != len(classes):
-            raise FormatError(f"{code!r} has not one name for each of its classes", path)
+        classes, names = entry
+        if len(names) != len(classes) or len(set(classes)) != len(classes):
+            raise FormatError(f"{str(code)[:40]!r} has not one name for each of its classes", path)
         found[code.lower()] = tuple(classes), tuple(names)
     return found
 
@@ -46,3 +46,7 @@ def read_forms(path: Path) -> dict[str, tuple[str, ...]]:
 
 def _texts(given: Any) -> bool:
     return isinstance(given, list) and all(isinstance(t, str) and 0 < len(t) <= MAX_TEXT for t in given)
+
+
+def _numbers(given: Any) -> bool:
+    return isinstance(given, list) and all(type(c) is int and 0 <= c < MAX_LABELS for c in given)

@@ -101,10 +101,10 @@ def items(seed: int = 0, count: int = 12) -> Items:
 def some(given: Items, chosen: list[int]) -> Items:
     """Give some items, in that order."""
     texts = None if given.texts is None else tuple(given.texts[i] for i in chosen)
-    parts = (given.text_vectors, given.labels, given.other)
-    return Items(
-        given.vectors[chosen], texts, *(None if part is None else part[chosen] for part in parts), given.languages
+    said, labels, other = (
+        None if part is None else part[chosen] for part in (given.text_vectors, given.labels, given.other)
     )
+    return Items(given.vectors[chosen], texts, said, labels, other, given.languages)
 
 
 def anatomy(model: ClipModel) -> dict[str, object]:

@@ -39,6 +39,7 @@ def by_hand(items: Items, classes: tuple[int, ...], names: list[torch.Tensor]) -
 
 def test_a_language_is_asked_for_its_own_classes_alone():
     items, made = seen(), languages(LABELS, encode)
+    assert items.labels is not None
     for language in made:
         classes, names = LABELS[language.code]
         share, _ = by_hand(items, classes, list(encode(names)))

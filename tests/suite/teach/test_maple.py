@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
 
 from langfield.errors import SettingsError
 from langfield.suite.model import ClipModel
@@ -16,7 +17,7 @@ from tests.suite.tiny_clip import pictures, tiny_clip
 NAMES = ("red square", "blue circle", "star")
 
 
-def attend(block: nn.Module, state: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+def attend(block: Any, state: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """One residual block, from its weights, head by head."""
     attn, normed = block.attn, block.ln_1(state)
     q, k, v = (normed @ attn.in_proj_weight.T + attn.in_proj_bias).chunk(3, dim=-1)
@@ -83,14 +84,14 @@ def test_pictures_get_linear_images_of_the_words_and_gradient_reaches_all():
     for handle in handles:
         handle.remove()
     for layer in range(2):
-        couple: nn.Module = prompts.couples[layer]
+        couple: Any = prompts.couples[layer]
         expected = prompts.prompts[layer] @ couple.weight.T + couple.bias
         torch.testing.assert_close(seen[layer], expected.detach(), rtol=0, atol=1e-5)
     for parameter in prompts.parameters():
         parameter.requires_grad_(True)
     with frozen(model.module):
         (prompts.images(model.pixels(pictures())).sum() + prompts().sum()).backward()
-    assert all(float(p.grad.abs().sum()) > 0 for p in prompts.parameters())
+    assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in prompts.parameters())
 
 
 def test_the_model_is_as_it_was_after_pictures_too():

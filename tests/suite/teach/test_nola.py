@@ -98,4 +98,6 @@ def test_gradient_reaches_the_names():
     training = begin(task())
     loss = training.objective(torch.arange(15))["classify"]
     loss.backward()
-    assert float(training.learner.get_parameter("names").grad.abs().sum()) > 0
+    gradient = training.learner.get_parameter("names").grad
+    assert gradient is not None
+    assert float(gradient.abs().sum()) > 0
