@@ -10,6 +10,8 @@ COMMANDS = {
     "prepare": "langfield.commands.prepare:prepare",
     "online": "langfield.commands.online:online",
     "query": "langfield.commands.query:query",
+    "teach": "langfield.commands.teach:teach",
+    "find": "langfield.commands.find:find",
     "eval": "langfield.commands.evaluate:evaluate",
     "reproduce": "langfield.commands.reproduce:reproduce",
     "view": "langfield.commands.view:view",
@@ -27,6 +29,8 @@ HELP = """usage: langfield COMMAND [--help] ...
   prepare   photos or a video to a posed capture
   online    an RGB-D stream to a field, while the camera moves
   query     ask a trained field for something in words
+  teach     teach a field names by examples
+  find      find things again: in another run, by a picture or a long text
   eval      score a field against labels, in 2D and 3D, under named protocols
   reproduce train and score a benchmark's scenes; published tables beside ours
   view      open a field in the browser

@@ -22,21 +22,24 @@ from langfield.query.answer import Answer, AskSettings, answer
 from langfield.query.calibrate import Calibrator
 from langfield.query.event import Event, EventAsker, Seen, views_of, where
 from langfield.query.gaussians import Selection, gaussian_relevancy
-from langfield.query.image import language_of, relevancy_maps
+from langfield.query.heads import ask_head
+from langfield.query.image import relevancy_maps
+from langfield.query.methods import By, ask_by
 from langfield.query.questions import Region, ask_pictures, ask_sights, ask_vectors, find_segment, read_region
 from langfield.query.relevancy import CANONICALS, Phrases, encode_phrases
 from langfield.query.things import Thing, name_things, select
 from langfield.query.vocabulary import COMMON_NAMES, encode_vocabulary
 from langfield.raster import RasterOptions, rasterize
 from langfield.raster.types import Gaussians
-from langfield.run import Run, open_run
-from langfield.suite.types import ImageEncoder, TextEncoder
+from langfield.run import open_run
+from langfield.scene_suite import SceneSuite
+from langfield.suite.head import Head, read_head
 
 Text = str | Sequence[str]
 Drawn = Literal["rgb", "depth", "alpha", "relevancy"]
 
 
-class Scene:
+class Scene(SceneSuite):
     """A run to ask and draw; encoders are loaded when first needed. Lengths are in the capture's own world units.
 
     Args:
@@ -44,33 +47,15 @@ class Scene:
         text_encoder: another text encoder than the run's, in the same space.
     """
 
-    def __init__(self, run: Run, text_encoder: str | None = None) -> None:
-        self.run, self._spec = run, text_encoder
-
-    @property
-    def views(self) -> dict[str, Camera]:
-        """Camera of every view by its name."""
-        return self.run.views
-
     @property
     def gaussians(self) -> Gaussians:
         """The N Gaussians."""
         return self.run.field.gaussians
 
     @cached_property
-    def text_encoder(self) -> TextEncoder:
-        """The encoder of texts."""
-        return self.run.text_encoder(self._spec)
-
-    @cached_property
-    def image_encoder(self) -> ImageEncoder:
-        """The encoder of pictures, the one the run was made with."""
-        return self.run.image_encoder()
-
-    @cached_property
     def calibrator(self) -> Calibrator:
         """What judges whether a thing is here at all, with common names."""
-        return Calibrator(self.run.field, encode_vocabulary(self.text_encoder, self._dim))
+        return Calibrator(self.run.field, encode_vocabulary(self.text_encoder, self.dim))
 
     @cached_property
     def events(self) -> EventAsker:
@@ -81,10 +66,6 @@ class Scene:
         """
         return self.run.event_asker()
 
-    @property
-    def _dim(self) -> int:
-        return language_of(self.run.field)[1].dim
-
     def question(
         self,
         text: Text | None = None,
@@ -92,32 +73,42 @@ class Scene:
         image: Path | str | np.ndarray | None = None,
         region: Region | str | None = None,
         vector: Tensor | None = None,
+        head: Head | Path | str | None = None,
         negatives: Sequence[str] = CANONICALS,
+        by: By | str | None = None,
     ) -> Phrases:
-        """Make a question of exactly one of four kinds, with a row for each text, picture, region or vector.
+        """Make a question of exactly one of five kinds, with a row for each text, picture, region, vector or name.
 
         Args:
             text: one or more phrases.
             image: a picture file, or RGB [h, w, 3] of 8 bits.
             region: a place in a view, such as "view_07.png:120,80": finds what looks like it.
             vector: [Q, D] or [D], in the space of texts.
+            head: what was taught, or the file it was written to.
             negatives: phrases that texts and vectors are held against.
+            by: a method of the suite that asks texts, such as "laclip" or By("descriptions", "file:TEXTS.json").
 
         Raises:
             QueryError: none or several kinds were given, or this one cannot be asked.
+            SettingsError: there is no such method.
         """
-        if sum(kind is not None for kind in (text, image, region, vector)) != 1:
-            raise QueryError("a question is one of text, image, region and vector", remedy="give exactly one")
+        if sum(kind is not None for kind in (text, image, region, vector, head)) != 1:
+            raise QueryError("a question is one of text, image, region, vector and head", remedy="give exactly one")
+        if head is not None:
+            return ask_head(head if isinstance(head, Head) else read_head(Path(head)), self.dim)
         if image is not None:
             return self._of_picture(image)
         if region is not None:
             return self._of_region(read_region(region) if isinstance(region, str) else region)
         if vector is not None:
-            like = encode_phrases(self.text_encoder, negatives, self._dim, negatives)
+            like = encode_phrases(self.text_encoder, negatives, self.dim, negatives)
             rows = vector[None] if vector.ndim == 1 else vector
             return ask_vectors(like, rows, [f"vector {i}" for i in range(len(rows))])
         texts = [text] if isinstance(text, str) else list(text or ())
-        return encode_phrases(self.text_encoder, texts, self._dim, negatives)
+        if by is not None:
+            by = By(by) if isinstance(by, str) else by
+            return ask_by(self.run.field, self.text_encoder, texts, by, negatives)
+        return encode_phrases(self.text_encoder, texts, self.dim, negatives)
 
     def _of_picture(self, image: Path | str | np.ndarray) -> Phrases:
         if isinstance(image, np.ndarray):
@@ -142,19 +133,23 @@ class Scene:
         image: Path | str | np.ndarray | None = None,
         region: Region | str | None = None,
         vector: Tensor | None = None,
+        head: Head | Path | str | None = None,
         negatives: Sequence[str] = CANONICALS,
+        by: By | str | None = None,
         settings: AskSettings | None = None,
     ) -> Answer:
         """Find a thing: verdict, view, mask, place in space, Gaussians. Several texts: any of them will do.
 
         Args:
-            text, image, region, vector, negatives: see `question`.
+            text, image, region, vector, head, negatives, by: see `question`.
             settings: how hard to search.
 
         Raises:
             QueryError: see `question`.
         """
-        asked = self.question(text, image=image, region=region, vector=vector, negatives=negatives)
+        asked = self.question(
+            text, image=image, region=region, vector=vector, head=head, negatives=negatives, by=by
+        )  # fmt: skip
         return self.answer(asked.any_of() if len(asked) > 1 else asked, settings)
 
     def answer(self, question: Phrases, settings: AskSettings | None = None) -> Answer:
@@ -226,16 +221,17 @@ class Scene:
         kept = self.gaussians if rows is None else Gaussians(*(t[rows] for t in self.gaussians.tensors()))
         write_ply(Path(path), kept)
 
-    def names(self, vocabulary: Sequence[str] = COMMON_NAMES) -> list[Thing]:
+    def names(self, vocabulary: Sequence[str] | Phrases = COMMON_NAMES) -> list[Thing]:
         """List the things of the scene by name, the best fit first, each with its Gaussians and its place.
 
         Args:
-            vocabulary: names to choose from.
+            vocabulary: names to choose from; or a question, such as a head's, with a row for each name.
 
         Raises:
             QueryError: the field has no instances, or there is no name.
         """
-        return sorted(name_things(self.run.field, self.question(vocabulary)), key=lambda thing: -thing.score)
+        asked = vocabulary if isinstance(vocabulary, Phrases) else self.question(vocabulary)
+        return sorted(name_things(self.run.field, asked), key=lambda thing: -thing.score)
 
 
 def load(path: Path | str, text_encoder: str | None = None) -> Scene:

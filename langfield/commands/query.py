@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +13,8 @@ from langfield.commands.output import print_json, print_text
 from langfield.commands.query_when import WhenOptions, query_when
 from langfield.errors import SettingsError
 from langfield.query.answer import Answer
+from langfield.query.methods import words_of
+from langfield.suite.textgen import TEMPLATES
 
 if TYPE_CHECKING:
     from langfield.query.relevancy import Phrases
@@ -29,6 +32,9 @@ def query(
     negatives: tuple[str, ...] = (),
     image: Path | None = None,
     region: str | None = None,
+    head: Path | None = None,
+    method: str | None = None,
+    texts: str = TEMPLATES,
     names: Annotated[bool, tyro.conf.arg(name="list")] = False,
     when: bool = False,
     states: Literal["", "tracks", "net"] = "",
@@ -48,7 +54,12 @@ def query(
         negatives: what a thing must fit less than it fits the text, instead of object, things, stuff and texture.
         image: ask for what this picture shows.
         region: ask for what looks like a place in a view, VIEW:x,y or VIEW:x0,y0,x1,y1 in pixels.
-        names: list the things of the scene by name; with texts, choose among these names.
+        head: ask for what `langfield teach` wrote into this file, or for those of its names that are given as texts.
+        method: ask the texts by a method of the suite's family ask, such as laclip or grain:written=4 (`langfield suite
+            list --family ask`).
+        texts: who writes descriptions, rewrites and negatives for such a method: templates, file:TEXTS.json,
+            endpoint:SETTINGS.json, transformers:FOLDER.
+        names: list the things of the scene by name; with texts, choose among these names; with a head, among its names.
         when: the texts are about what happens, such as "the box is open": tell what, when and where, with the masks of
             those times; or that it never is.
         states: which states tell --when, where a run has both: tracks (of things, in closed form; the
@@ -63,11 +74,13 @@ def query(
     if when:
         return _when(scene, text, WhenOptions(out, picture, json, states))
     scene = scene if time is None else scene.at(time)
-    if names:
+    if names and head is None and method is None:
         return _list(scene, text, out, json)
-    asked = _question(scene, text, image, region, negatives)
+    asked = _question(scene, text, Kind(image, region, head, method, texts), negatives)
+    if names:
+        return _list(scene, asked, out, json)
     asked = asked.any_of() if any_of and len(asked) > 1 else asked
-    answers = [scene.answer(asked.row(i)) for i in range(len(asked))]
+    answers = [scene.answer(asked.row(i)) for i in _rows(asked, text)]
     data: Any = [answer.data() for answer in answers]
     data = data[0] if len(data) == 1 else data
     if out is not None:
@@ -88,16 +101,55 @@ def _when(scene: Scene, text: tuple[str, ...], options: WhenOptions) -> None:
     query_when(scene, text, options)
 
 
-def _question(
-    scene: Scene, text: tuple[str, ...], image: Path | None, region: str | None, negatives: tuple[str, ...]
-) -> Phrases:
+@dataclass(frozen=True)
+class Kind:
+    """What a question is made of beside texts, and how texts are asked."""
+
+    image: Path | None = None
+    region: str | None = None
+    head: Path | None = None
+    method: str | None = None
+    texts: str = TEMPLATES
+
+
+def _question(scene: Scene, text: tuple[str, ...], kind: Kind, negatives: tuple[str, ...]) -> Phrases:
+    from langfield.query.methods import By
     from langfield.query.relevancy import CANONICALS
 
-    if sum((bool(text), image is not None, region is not None)) != 1:
-        raise SettingsError("a query is made of texts, of --image, or of --region", remedy="give one of the three")
+    if kind.head is not None:
+        return _of_head(scene, text, kind, negatives)
+    if sum((bool(text), kind.image is not None, kind.region is not None)) != 1:
+        raise SettingsError(
+            "a query is made of texts, of --image, of --region, or of --head", remedy="give one of them"
+        )
     if negatives and not text:
         raise SettingsError("negatives are words, which only texts are held against", "--negatives", "leave them out")
-    return scene.question(text or None, image=image, region=region, negatives=negatives or CANONICALS)
+    if (kind.method or kind.texts != TEMPLATES) and not (text and kind.method):
+        raise SettingsError("a method asks texts, and --texts writes for one", "--method", "give texts and a method")
+    by = By(kind.method, kind.texts) if kind.method else None
+    return scene.question(
+        text or None, image=kind.image, region=kind.region, negatives=negatives or CANONICALS, by=by
+    )  # fmt: skip
+
+
+def _of_head(scene: Scene, text: tuple[str, ...], kind: Kind, negatives: tuple[str, ...]) -> Phrases:
+    if kind.image is not None or kind.region is not None or kind.method or negatives:
+        raise SettingsError("a head is asked as it was taught", "--head", "leave out pictures, methods and negatives")
+    asked = scene.question(head=kind.head)
+    unknown = [name for name in text if name not in asked.texts]
+    if unknown:
+        raise SettingsError(f"the head was not taught {unknown[0]!r}", f"{kind.head}", f"it knows {_few(asked.texts)}")
+    return asked
+
+
+def _rows(asked: Phrases, text: tuple[str, ...]) -> list[int]:
+    """Give the rows that are asked for: those of the texts where a head has more names."""
+    wanted = [asked.texts.index(name) for name in text if name in asked.texts] if asked.head is not None else []
+    return wanted or list(range(len(asked)))
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:8]) + (" and others" if len(names) > 8 else "")
 
 
 def _print(answer: Answer) -> None:
@@ -107,9 +159,11 @@ def _print(answer: Answer) -> None:
     print_text(f"  best view {answer.view}, pixel {answer.peak_px}, box {answer.box_px}, level {data['level']}")
     print_text(f"  in space {place}; {data['gaussians']} Gaussians; relevancy {answer.score:.3f}")
     print_text(f"  encoders: image {_name(answer.encoders['image'])}, question {_name(answer.encoders['text'])}")
+    for line in words_of(answer.encoders["text"]):
+        print_text(f"  {line}")
 
 
-def _list(scene: Scene, names: tuple[str, ...], out: Path | None, json: bool) -> None:
+def _list(scene: Scene, names: tuple[str, ...] | Phrases, out: Path | None, json: bool) -> None:
     found = scene.names(names) if names else scene.names()
     data = [thing.data() for thing in found]
     if out is not None:

@@ -10,6 +10,7 @@ import tyro
 
 from langfield.commands.output import print_json, print_text
 from langfield.commands.suite_bench import bench_model
+from langfield.commands.suite_diagnose import diagnose
 from langfield.errors import FormatError, SettingsError
 
 BEGIN, END = "<!-- suite: begin (langfield suite table) -->", "<!-- suite: end -->"
@@ -100,4 +101,10 @@ def renewed(text: str, page: Path) -> str:
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
-COMMANDS = {"list": list_suite, "show": show_method, "bench": bench_model, "table": write_table}
+COMMANDS = {
+    "list": list_suite,
+    "show": show_method,
+    "bench": bench_model,
+    "diagnose": diagnose,
+    "table": write_table,
+}

@@ -20,6 +20,8 @@ from langfield.query.things import NEAR_PX, pixel_camera, things_at, things_of
 from langfield.raster import RasterOptions, to_screen, top_contributors
 from langfield.suite.slots import NONE_OF_THESE, FewShotTask
 
+SPREAD = 0
+"""Gaussians of a clicked thing that are examples beside the thing itself."""
 FORM = 'write "NAME=EXAMPLE,EXAMPLE", each a thing\'s number or VIEW:x,y'
 
 

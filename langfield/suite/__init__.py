@@ -30,7 +30,8 @@ def image_encoder(spec: str = DEFAULT_IMAGE_ENCODER) -> ImageEncoder:
     """Make an image encoder.
 
     Args:
-        spec: a name of IMAGE_ENCODERS, or "openclip:MODEL/TAG" such as "openclip:ViT-B-16/laion2b_s34b_b88k".
+        spec: a name of IMAGE_ENCODERS, "openclip:MODEL/TAG" such as "openclip:ViT-B-16/laion2b_s34b_b88k", or a
+            model with changes as `langfield.suite.spec.clip_model` reads it.
 
     Raises:
         SettingsError: no such encoder.
@@ -43,7 +44,8 @@ def text_encoder(spec: str = DEFAULT_TEXT_ENCODER) -> TextEncoder:
     """Make a text encoder.
 
     Args:
-        spec: a name of TEXT_ENCODERS, or "openclip:MODEL/TAG".
+        spec: a name of TEXT_ENCODERS, "openclip:MODEL/TAG", or a model with changes such as
+            "openclip:MODEL/TAG+weights:FILE" (`langfield.suite.spec.clip_model`).
 
     Raises:
         SettingsError: no such encoder.
@@ -59,6 +61,10 @@ def encoder_identity(spec: str) -> dict[str, Any]:
 
 
 def _make(spec: str, table: dict[str, str], kind: str) -> Any:
+    from langfield.suite.spec import clip_model, is_model
+
+    if is_model(spec):
+        return clip_model(spec)
     if spec.startswith("openclip:"):
         return getattr(import_module("langfield.suite.openclip"), f"load_{kind}")(spec)
     module, _, name = spec.partition(":")

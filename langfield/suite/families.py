@@ -35,6 +35,10 @@ def method(family: str, name: str) -> ModuleType:
     """
     table = FAMILIES[family][0]
     if name not in table:
+        other = built().get(name)
+        if other is not None:
+            own = f"methods of {family}: {', '.join(table)}"
+            raise SettingsError(f"{name} belongs to the family {other}, not to {family}", remedy=own)
         known = ", ".join(table) or "none yet"
         raise SettingsError(f"{family} has no method {name!r}", remedy=f"choose one of: {known}")
     return import_module(table[name])

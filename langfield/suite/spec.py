@@ -14,11 +14,13 @@ from torch import nn
 from langfield.errors import SettingsError
 from langfield.suite.model import ClipModel, Parts
 from langfield.suite.surgery import Change
+from langfield.suite.types import TextEncoder
 
 # What stands before the colon of a change, to the function of the model and of what stands behind it; gives a Change.
 MODIFIERS: dict[str, str] = {
     "context": "langfield.suite.surgery:widen_context",
     "weights": "langfield.suite.surgery:load_weights",
+    "encode": "langfield.suite.spec:encode_by",
 }
 STAND_IN = "openai-vit-b16-torch"
 FORMS = "openclip:MODEL/TAG, random:MODEL[/SEED], toy:NAME, openai-vit-b16-torch or MODULE:NAME"
@@ -30,7 +32,8 @@ def clip_model(spec: str) -> ClipModel:
     Args:
         spec: one of "openclip:MODEL/TAG"; "random:MODEL" or "random:MODEL/SEED", untrained; "toy:good", "toy:bag",
             "toy:dense"; "openai-vit-b16-torch", whose texts go through the text bridge; "MODULE:NAME", anybody's own
-            function that gives a ClipModel. Each may be followed by changes, "+weights:FILE", "+context:248".
+            function that gives a ClipModel. Each may be followed by changes: "+weights:FILE", "+context:248",
+            "+encode:METHOD" of the family encode.
 
     Raises:
         SettingsError: no such model or change.
@@ -42,6 +45,45 @@ def clip_model(spec: str) -> ClipModel:
     for change in changes:
         modify(model, change)
     return model
+
+
+def is_model(spec: str) -> bool:
+    """Tell whether a spec of an encoder is one that only `clip_model` reads."""
+    return bool(re.search(r"\+[a-z]+:", spec)) or spec.startswith(("toy:", "random:"))
+
+
+def model_of(words: TextEncoder, spec: str) -> ClipModel:
+    """Give the model of a text encoder: itself where it is one, open_clip's by its spec, else one of words alone.
+
+    Args:
+        words: the text encoder at hand.
+        spec: what it was made by.
+
+    Raises:
+        EnvironmentProblem: weights are not on this machine.
+    """
+    if isinstance(words, ClipModel):
+        return words
+    if spec.startswith("openclip:"):
+        return clip_model(spec)
+    return ClipModel(words.name, Parts(nn.Module(), _no_pixels, None, words, words.provenance), words.dim)
+
+
+def _no_pixels(images: Any) -> torch.Tensor:
+    del images
+    raise SettingsError("this model has words alone, no image tower", remedy="name a model that has both towers")
+
+
+def encode_by(model: ClipModel, spec: str) -> Change:
+    """Change a model by a method of the family encode, such as "long-clip:factor=4".
+
+    Raises:
+        SettingsError: no such method, or it does not fit the model.
+    """
+    from langfield.suite.choose import choose
+
+    chosen = choose("encode", spec)
+    return chosen.module.modify(model, chosen.settings)
 
 
 def modify(model: ClipModel, change: str) -> Change:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from langfield.suite.model import ClipModel
 
 NEEDS = ("model",)
+ONE_SIDE = True
 BATCH = 64
 
 
