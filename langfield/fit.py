@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,10 @@ def lift_view(features: FrameFeatures, camera: Camera) -> LiftView:
     return LiftView(camera.resized(width, height), torch.from_numpy(segments.ids), vectors)
 
 
+Lifter = Callable[[Gaussians, Codec], tuple[Lifted, Instances | None]]
+"""Gives codes and things from views that lie elsewhere."""
+
+
 class FieldFit:
     """The colour stage and the language stage behind one step counter; its state is all that a resume needs.
 
@@ -126,6 +130,7 @@ class FieldFit:
         self.instances: Instances | None = None
         self.lift_views: list[LiftView] = []
         self.codec: Codec | None = None
+        self.lifter: Lifter | None = None
         self.watched: Watched | None = None
         self.states: StateParts | None = None
 
@@ -133,9 +138,9 @@ class FieldFit:
         """Give the language stage its targets, one per training view and in the same order."""
         self.language_views = list(language_views)
 
-    def teach_lift(self, lift_views: Sequence[LiftView], codec: Codec) -> None:
-        """Give the language stage in mode lift all it needs."""
-        self.lift_views, self.codec = list(lift_views), codec
+    def teach_lift(self, lift_views: Sequence[LiftView], codec: Codec, lifter: Lifter | None = None) -> None:
+        """Give the language stage in mode lift all it needs: views, or what lifts them elsewhere."""
+        self.lift_views, self.codec, self.lifter = list(lift_views), codec, lifter
 
     def watch(self, watched: Watched) -> None:
         """Take the things of a video for those of the field; `name_things` then does so."""
@@ -177,6 +182,9 @@ class FieldFit:
     def _lift(self, codec: Codec) -> None:
         """Lift codes, and find things where no video has shown them."""
         scene, views, settings = self.gaussians, self.lift_views, self.settings
+        if self.lifter is not None:
+            self.lifted, self.instances = self.lifter(scene, codec)
+            return
         if self.watched is not None:
             self.lifted = lift(scene, views, codec, settings.lift, self.deformation)
             return

@@ -123,8 +123,6 @@ def make_frames(pool: Pool, capture: Capture, store: Store, settings: RunSetting
         FormatError: fewer than two can.
         LangfieldError: a problem of all photos, see `Pool.map`.
     """
-    if settings.redo:
-        store = replace(store, redo=tuple(stage for stage in settings.redo if stage != "frames"))
     sent = (replace(f, **{kind: store.send(path) for kind, path in _files(f).items()}) for f in capture.frames)
     names = [f.name for f in capture.frames]
     made = collect(pool, FrameWork(store, settings), sent, names, tally)

@@ -6,32 +6,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from langfield.cache import open_cache
 from langfield.capture import read_capture
 from langfield.capture.types import Capture, Frame
 from langfield.cluster.photos import fail, make_features, make_frames
-from langfield.cluster.pool import Pool, PoolSettings
-from langfield.cluster.start import Cluster
+from langfield.cluster.pool import Pool
 from langfield.cluster.store import Store
 from langfield.cluster.types import Tally
 from langfield.embed import FrameFeatures
 from langfield.settings import RunSettings
 from langfield.stages import choose_views, prepare_frames, split_views
-
-
-@dataclass(frozen=True)
-class ClusterSettings:
-    """Where a run's stages are computed."""
-
-    address: str = "local"
-    """local: processes of this machine; auto: the cluster that `ray start` made here; or HOST:PORT, ray://HOST:PORT."""
-    workers: int | None = None
-    """Processes; one for each GPU where there are any, else for each CPU."""
-    threads: int = 1
-    """Threads of each."""
-    store: str | None = None
-    """URL of a store that all machines reach (s3://..., gs://..., any that fsspec knows); without it they must see the
-    same folders."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +28,6 @@ class Prepared:
     left_out: tuple[str, ...]
     """Names of photos that could not be used."""
     tallies: tuple[Tally, ...]
-
-
-def pool_settings(cluster: Cluster, how: ClusterSettings) -> PoolSettings:
-    """Give how many workers there will be and what each reserves."""
-    gpus = 1.0 if cluster.gpus >= 1 else 0.0
-    most = int(cluster.gpus) if gpus else int(cluster.cpus // how.threads)
-    return PoolSettings(max(1, how.workers or most), how.threads, gpus=gpus)
-
-
-def open_store(settings: RunSettings, how: ClusterSettings) -> Store:
-    """Give the run's cache folder, and the store behind it."""
-    return Store(open_cache(settings.cache_dir).root, how.store, settings.redo)
 
 
 def prepare(data: Path, settings: RunSettings, pool: Pool, store: Store) -> Prepared:

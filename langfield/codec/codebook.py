@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
@@ -181,37 +181,60 @@ def fit_codebook(vectors: Float[Tensor, "M D"], settings: CodebookSettings = Cod
     if vectors.shape[1] > MAX_DIM:
         raise SettingsError(f"a codebook takes vectors of width {MAX_DIM} at most", f"shape {tuple(vectors.shape)}")
     with one_thread():
-        learnt_from = _sample(normalize(vectors, dim=-1), settings.seed)
+        unit_vectors = normalize(vectors, dim=-1)
+        learnt_from = unit_vectors[sample_rows(len(vectors), settings.seed)]
         mean = learnt_from.mean(dim=0)
-        atoms = _learn_atoms(learnt_from, mean, settings)
-        basis = torch.cat([atoms, mean[None]]).half().float()
-        largest = pursue(learnt_from - basis[-1], basis[:-1], settings.terms).weight.amax()
-        codec = Codebook(basis, max(float(largest) / MAX_WEIGHT, 1e-6), settings, {})
+        atoms = _cluster(learnt_from, mean, settings)
+        codec = finish_codebook(learnt_from, mean, atoms, settings)
         restored = codec.decode(codec.encode(vectors))
-        codec.fidelity = report_fidelity(f"codebook of {len(atoms)} atoms", vectors, restored)
+        codec.fidelity = report_fidelity(f"codebook of {len(codec.atoms)} atoms", vectors, restored)
     return codec
 
 
-def _sample(vectors: Float[Tensor, "M D"], seed: int) -> Float[Tensor, "m D"]:
-    if len(vectors) <= MAX_LEARNT_FROM:
-        return vectors
-    return vectors[torch.randperm(len(vectors), generator=torch.Generator().manual_seed(seed))[:MAX_LEARNT_FROM]]
+def sample_rows(many: int, seed: int) -> Int64[Tensor, " m"]:
+    """Give the rows that a codebook's atoms are refined on, of so many vectors."""
+    if many <= MAX_LEARNT_FROM:
+        return torch.arange(many)
+    return torch.randperm(many, generator=torch.Generator().manual_seed(seed))[:MAX_LEARNT_FROM]
 
 
-def _learn_atoms(
+def directions_from(vectors: Float[Tensor, "M D"], mean: Float[Tensor, " D"]) -> Float[Tensor, "m D"]:
+    """Give the unit vectors from the mean to the vectors, but for those that are the mean."""
+    centred = vectors - mean
+    return normalize(centred[centred.norm(dim=-1) > SAME], dim=-1)
+
+
+def _cluster(
     vectors: Float[Tensor, "M D"], mean: Float[Tensor, " D"], settings: CodebookSettings
 ) -> Float[Tensor, "A D"]:
-    centred = vectors - mean
-    centred = centred[centred.norm(dim=-1) > SAME]
-    if len(centred) == 0:  # one vector many times over: any atom will do
+    directions = directions_from(vectors, mean)
+    if len(directions) == 0:  # one vector many times over: any atom will do
         return vectors[:1]
-    directions = normalize(centred, dim=-1)
     atoms = directions[spread_start(directions, settings.atoms, torch.Generator().manual_seed(settings.seed))]
     for _ in range(settings.cluster_steps):
         atoms = cluster_step(directions, atoms)
-    for _ in track(range(settings.refine_steps), "codebook"):
-        atoms = refine_step(centred, atoms, settings.terms)
     return atoms
+
+
+def finish_codebook(
+    learnt_from: Float[Tensor, "m D"], mean: Float[Tensor, " D"], atoms: Float[Tensor, "A D"],
+    settings: CodebookSettings,
+) -> Codebook:  # fmt: skip
+    """Refine atoms for sparse codes and make a codebook of them; its fidelity is not measured yet.
+
+    Args:
+        learnt_from: unit vectors.
+        mean: of all vectors.
+        atoms: to begin with, unit vectors.
+        settings: how.
+    """
+    centred = learnt_from - mean
+    centred = centred[centred.norm(dim=-1) > SAME]
+    for _ in track(range(settings.refine_steps), "codebook") if len(centred) else ():
+        atoms = refine_step(centred, atoms, settings.terms)
+    basis = torch.cat([atoms, mean[None]]).half().float()
+    largest = pursue(learnt_from - basis[-1], basis[:-1], settings.terms).weight.amax()
+    return Codebook(basis, max(float(largest) / MAX_WEIGHT, 1e-6), settings, {})
 
 
 def load_codebook(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Codebook:

@@ -55,8 +55,24 @@ def lift_things(
     segments, n = segments_of([v.vectors for v in views]), len(gaussians)
     with kernels_only():
         sums = sum_views(gaussians, views, settings, deformation)
-    lifted = lift_codes(sums, segments, codec, n, settings, len(views[0].ids))
-    return lifted, find_instances(sums, segments, n, things)
+    return solve_things((sums, segments), codec, n, (settings, things), len(views[0].ids))
+
+
+def solve_things(
+    said: tuple[Sums, Segments], codec: Codec, n: int, settings: tuple[LiftSettings, InstanceSettings], levels: int = 3
+) -> tuple[Lifted, Instances]:
+    """Give codes and things from what views say, however it was added up.
+
+    Args:
+        said: sums of views, and the vectors of their segments.
+        codec: what makes codes of vectors.
+        n: number of Gaussians.
+        settings: how Gaussians are lifted and things are found.
+        levels: number of levels.
+    """
+    sums, segments = said
+    lifted = lift_codes(sums, segments, codec, n, settings[0], levels)
+    return lifted, find_instances(sums, segments, n, settings[1])
 
 
 @one_thread()

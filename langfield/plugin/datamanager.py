@@ -34,6 +34,8 @@ class LangsplatDataParserConfig(DataParserConfig):
     """Folder of the capture."""
     settings: tyro.conf.Suppress[RunSettings | None] = None
     """Filled in by the pipeline from its own settings."""
+    left_out: tyro.conf.Suppress[tuple[str, ...]] = ()
+    """Photos that cannot be read and are done without; found by a cluster (--cluster)."""
 
 
 class ViewDataset(InputDataset):
@@ -56,7 +58,8 @@ class LangsplatDataParser(DataParser):
     def __init__(self, config: LangsplatDataParserConfig) -> None:
         super().__init__(config)
         settings = config.settings or RunSettings()
-        self.capture = prepare_frames(Path(config.data), settings, open_cache(settings.cache_dir, settings.redo))
+        cache = open_cache(settings.cache_dir, settings.redo)
+        self.capture = prepare_frames(Path(config.data), settings, cache, config.left_out)
         self.training, self.held_out = split_views(self.capture.frames, settings.hold_out_every)
         self.training_views = [training_view(f, settings.train_side_px) for f in self.training]
         self.held_out_views = [training_view(f, settings.train_side_px) for f in self.held_out]

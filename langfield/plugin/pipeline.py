@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineC
 
 from langfield.cache import open_cache
 from langfield.caption_stage import make_captions
+from langfield.cluster.session import Session
 from langfield.codec.types import Codec
 from langfield.embed import FrameFeatures, embed_frames
 from langfield.fit import (
@@ -34,6 +36,9 @@ from langfield.run import ManifestHead, provenance_of, write_results, write_snap
 from langfield.settings import RunSettings
 from langfield.stages import make_codec, segment_frames
 from langfield.tracks import make_tracks
+
+CLUSTER_STAGES = ("frames", "segments", "embeddings")
+"""Stages whose artefacts a cluster has left before the pipeline is set up."""
 
 
 @dataclass
@@ -67,10 +72,16 @@ class LangsplatPipeline(VanillaPipeline):
         self.cache = open_cache(config.settings.cache_dir, config.settings.redo)
         self.features: list[FrameFeatures] = []
         self.codec: Codec | None = None
+        self.session: Session | None = None
 
     @property
     def _parser(self) -> Any:
         return self.datamanager.dataparser
+
+    def use(self, session: Session) -> None:
+        """Let a cluster do what it can; what it has made again is not made once more."""
+        self.session = session
+        self.cache = replace(self.cache, redo=tuple(s for s in self.cache.redo if s not in CLUSTER_STAGES))
 
     def prepare_training(self) -> None:
         """Run the 2D stages (or find them cached), and set the fit up behind the model."""
@@ -80,10 +91,14 @@ class LangsplatPipeline(VanillaPipeline):
         with self._timed("embeddings"):
             self.features = embed_frames(frames, segments, settings, self.cache)
         with self._timed("codec"):
-            self.codec = make_codec(self.features, settings, self.cache)
+            fit_codec = self.session.codec if self.session else partial(make_codec, settings=settings, cache=self.cache)
+            self.codec = fit_codec(self.features)
         watched = self._watch()
         fit = FieldFit(self._parser.training_views, self._parser.capture.points, settings)
-        if settings.language.mode == "lift":
+        if settings.language.mode == "lift" and self.session is not None and settings.motion is None:
+            views = [(x.camera, f) for f, x in zip(self.features, frames, strict=True)]
+            fit.teach_lift([], self.codec, partial(self.session.lift, views))
+        elif settings.language.mode == "lift":
             fit.teach_lift([lift_view(f, x.camera) for f, x in zip(self.features, frames, strict=True)], self.codec)
         else:
             pairs = zip(self.features, self._parser.training_views, strict=True)

@@ -15,6 +15,7 @@ from nerfstudio.utils import writer
 
 from langfield.artefacts import atomic_path, content_key
 from langfield.capture import read_capture
+from langfield.cluster.session import ClusterSettings, Session
 from langfield.errors import LangfieldError, StorageError
 from langfield.field.dynamic_fit import span_of
 from langfield.plugin.bar import StepBar
@@ -38,6 +39,14 @@ class LangsplatTrainerConfig(TrainerConfig):
     _target: type = field(default_factory=lambda: LangsplatTrainer)
     fresh: bool = False
     """Start a new run even where an unfinished one with equal settings could go on."""
+    cluster: str | None = None
+    """Compute photos, codebook and lifting with Ray: local (processes of this machine), auto (the cluster that `ray
+    start` made here) or HOST:PORT. The result is the same run."""
+    cluster_workers: int | None = None
+    """Processes; one for each GPU where there are any, else for each CPU."""
+    cluster_store: str | None = None
+    """URL of a store that all machines reach (s3://..., gs://..., any that fsspec knows); else they must see the same
+    folders."""
 
     def settings(self) -> RunSettings:
         """Give the run's settings."""
@@ -62,7 +71,7 @@ class LangsplatTrainerConfig(TrainerConfig):
         data = self.data or self.pipeline.datamanager.data
         if data is None:
             raise LangfieldError("no capture given", "--data", "say where it lies: ns-train langsplat --data DIR")
-        capture = read_capture(Path(data))
+        capture = read_capture(Path(data), damaged=None if self.cluster is None else {})
         # config.yml then finds the capture from any folder: ns-eval and ns-viewer are run from elsewhere.
         self.data = self.pipeline.datamanager.data = Path(data).resolve()
         if self.settings().motion is not None:
@@ -116,10 +125,24 @@ class LangsplatTrainer(Trainer):
     def _setup(self, test_mode: Any) -> None:
         self.lock = RunLock(self.base_dir)
         self._write_manifest("running", {})
+        self.session = None if self.config.cluster is None else self._prepare_on_cluster(self.config.cluster)
         super().setup(test_mode)
+
+    def _prepare_on_cluster(self, address: str) -> Session:
+        """Leave frames, masks and embeddings in the cache, where the pipeline finds them."""
+        config = self.config
+        how = ClusterSettings(address, config.cluster_workers, store=config.cluster_store)
+        session = Session(config.settings(), how)
+        parser = config.pipeline.datamanager.dataparser  # pyright: ignore
+        parser.left_out = session.prepare(Path(config.data or ".")).left_out
+        if parser.left_out:  # ns-eval reads the capture again
+            config.save_config()
+        return session
 
     def _load_checkpoint(self) -> None:
         """Set the fit up (2D stages included), then take back the newest checkpoint or a cached colour stage."""
+        if self.session is not None:
+            self.pipeline.use(self.session)
         self.pipeline.prepare_training()
         config = self.config
         if config.load_dir is None and config.load_checkpoint is None:
@@ -190,6 +213,8 @@ class LangsplatTrainer(Trainer):
             self.save_checkpoint(self.step)
         self.bar.__exit__(None, None, None)
         about = self.pipeline.finish(self.base_dir)
+        if self.session is not None:
+            about["cluster"] = self.session.about()
         self._write_manifest("finished", about)
         shutil.rmtree(self.base_dir / SNAPSHOT, ignore_errors=True)
         self._say_results(about)
