@@ -24,13 +24,9 @@ class Actor:
         self._work: Work[Any, Any] | None = None
         self._do: Callable[[Any], Any] | None = None
 
-    def pid(self) -> int:
-        """Give the process number."""
-        return os.getpid()
-
     def do(self, work: Work[Any, Any], item: Any) -> Reply[Any]:
         """Do one item; whatever goes wrong is part of the reply."""
-        start, value, problem = time.perf_counter(), None, None
+        start, cpu, value, problem = time.perf_counter(), time.process_time(), None, None
         try:
             if self._do is None or work != self._work:
                 _use_threads(self._threads)
@@ -39,7 +35,8 @@ class Actor:
         except Exception as error:
             problem = problem_of(error)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return Reply(value, problem, time.perf_counter() - start, peak)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        return Reply(value, problem, seconds, peak, os.getpid(), cpu)
 
 
 def _use_threads(count: int) -> None:

@@ -133,7 +133,7 @@ def fit_codebook_on(
         LangfieldError: a problem of all views, see `Pool.map`.
     """
     chunks = [tuple(features[at : at + VIEWS_AT_ONCE]) for at in range(0, len(features), VIEWS_AT_ONCE)]
-    counted = [(Path(file), int(many)) for file, many in all_of(pool, CountWork(store), chunks, tally)]
+    counted = all_of(pool, CountWork(store), chunks, tally)
     total = sum(many for _, many in counted)
     if total < 2:
         raise SettingsError("a codebook needs two vectors", f"{total} in all views")

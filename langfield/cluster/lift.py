@@ -61,8 +61,12 @@ class ClusterLift:
         """Give what all views say, a file for each part, named below the store's root."""
         chunks = [tuple(self.views[at : at + VIEWS_AT_ONCE]) for at in range(0, len(self.views), VIEWS_AT_ONCE)]
         looks = all_of(self.pool, LookWork(self.store, scene, self.settings), chunks, self.tallies["look"])
-        work = PartWork(self.store, leave_list([[str(f)] for f in looks], self.store))
-        return all_of(self.pool, work, list(range(scene.parts)), self.tallies["add"])
+        of_part: list[list[Path]] = [[] for _ in range(scene.parts)]
+        for file, parts in looks:
+            for part in parts:
+                of_part[part].append(file)
+        items = [(part, tuple(files)) for part, files in enumerate(of_part)]
+        return all_of(self.pool, PartWork(self.store), items, self.tallies["add"])
 
     def sums(self, gaussians: Gaussians, parts: int = 4) -> Sums:
         """Give what all views say together: the same as `langfield.field.lift_solve.sum_views`, to the last bit."""

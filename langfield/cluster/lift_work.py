@@ -50,19 +50,21 @@ class Scene:
 
 @dataclass(frozen=True)
 class LookWork:
-    """Views to what they say, sorted by part; gives the file, named below the store's root."""
+    """Views to what they say, sorted by part; gives the file, named below the store's root, and the parts it is of."""
 
     store: Store
     scene: Scene
     settings: LiftSettings
 
-    def open(self) -> Callable[[tuple[View, ...]], Path]:
+    def open(self) -> Callable[[tuple[View, ...]], tuple[Path, tuple[int, ...]]]:
         """See `langfield.cluster.types.Work`."""
         store = self.store.at_worker()
         gaussians, owner = read_scene(store.fetch("scenes", self.scene.file))
         return lambda views: self._look(views, gaussians, owner, store)
 
-    def _look(self, views: tuple[View, ...], gaussians: Gaussians, owner: Int64[Tensor, " N"], store: Store) -> Path:
+    def _look(
+        self, views: tuple[View, ...], gaussians: Gaussians, owner: Int64[Tensor, " N"], store: Store
+    ) -> tuple[Path, tuple[int, ...]]:
         gate = Gate(self.settings.coverage, self.settings.floor)
         seen = [(v.number, v.camera.K, v.camera.T_world_camera, v.features.segments.stem) for v in views]
         key = content_key("look", VERSION, self.scene.file.stem, self.scene.parts, gate, seen)
@@ -76,7 +78,8 @@ class LookWork:
             first = torch.cat([first.new_zeros(1), first])
             write_tensors(path, {"key": sums.key[order], "steps": sums.steps[order], "first": first})
             store.keep(path)
-        return path.relative_to(store.root)
+        first = read_rows(path, 0, self.scene.parts + 1, ["first"])["first"]
+        return path.relative_to(store.root), tuple(first.diff().nonzero()[:, 0].tolist())
 
 
 def _one_look(view: View, gaussians: Gaussians, gate: Gate, store: Store) -> Sums:
@@ -92,20 +95,17 @@ def at_store(store: Store, found: FrameFeatures) -> FrameFeatures:
 
 @dataclass(frozen=True)
 class PartWork:
-    """What all views say of a part; gives the file, named below the store's root."""
+    """A part and the looks that are of it to what all views say of it; gives the file, named below the store's root."""
 
     store: Store
-    looks: Path
-    """List of the files that `LookWork` left."""
 
-    def open(self) -> Callable[[int], Path]:
+    def open(self) -> Callable[[tuple[int, tuple[Path, ...]]], Path]:
         """See `langfield.cluster.types.Work`."""
-        looks = [Path(name) for (name,) in read_list(self.store.at_worker(), self.looks)]
-        return lambda part: self._part(part, looks)
+        return self._part
 
-    def _part(self, part: int, looks: list[Path]) -> Path:
-        store = self.store.at_worker()
-        path = store.cache.path("parts", content_key("part", VERSION, part, self.looks.stem), ".safetensors")
+    def _part(self, item: tuple[int, tuple[Path, ...]]) -> Path:
+        store, (part, looks) = self.store.at_worker(), item
+        path = store.cache.path("parts", content_key("part", VERSION, part, [p.stem for p in looks]), ".safetensors")
         if not store.has("parts", path):
             total = merge([])
             for at in range(0, len(looks), MERGED_AT_ONCE):

@@ -52,6 +52,8 @@ class _Worker:
     handle: Any
     tasks: dict[Any, _Task] = field(default_factory=dict)
     """By reference to its reply, the oldest first."""
+    pid: int | None = None
+    """Known from its first reply on."""
 
 
 class Pool:
@@ -79,8 +81,8 @@ class Pool:
         self._workers = []
 
     def pids(self) -> list[int]:
-        """Give the process numbers of the workers that answer."""
-        return self._ray.get([w.handle.pid.remote() for w in self._workers])
+        """Give the process numbers of the workers that have replied."""
+        return [w.pid for w in self._workers if w.pid is not None]
 
     def map(self, work: Work[T, V], items: Iterable[T], tally: Tally) -> Iterator[Outcome[V]]:
         """Give what becomes of every item, each once, in the order they are finished.
@@ -94,7 +96,8 @@ class Pool:
             LangfieldError: a problem that all items would have, no worker can write, or workers die before they do
                 anything.
         """
-        start, source, again = time.monotonic(), enumerate(items), deque[_Task]()
+        start, before = time.monotonic(), tally.seconds
+        source, again = enumerate(items), deque[_Task]()
         try:
             while True:
                 self._fill(work, source, again)
@@ -103,7 +106,8 @@ class Pool:
                     break
                 ready, _ = self._ray.wait(list(tasks), num_returns=1)
                 outcome = self._take(ready[0], tasks[ready[0]], again, tally)
-                tally.seconds = time.monotonic() - start
+                tally.seconds = before + time.monotonic() - start
+                tally.first_s = tally.first_s or tally.seconds
                 if self.watch is not None:
                     self.watch(self, tally)
                 if outcome is not None:
@@ -135,8 +139,9 @@ class Pool:
         except self._ray.exceptions.RayError as error:
             return self._lost(worker, error, again, tally)
         self._deaths_in_a_row = 0
-        task = worker.tasks.pop(reference)
-        tally.rss_mib, tally.busy_s = max(tally.rss_mib, reply.rss_mib), tally.busy_s + reply.seconds
+        task, worker.pid = worker.tasks.pop(reference), reply.pid
+        tally.rss_mib = max(tally.rss_mib, reply.rss_mib)
+        tally.busy_s, tally.cpu_s = tally.busy_s + reply.seconds, tally.cpu_s + reply.cpu_s
         if reply.problem is not None and reply.problem.kind == "StorageError":
             self._give_up(worker, reply.problem, task, again, tally)
             return None

@@ -15,8 +15,9 @@ OBJECT_STORE_BYTES = 128 * 2**20
 """Of a cluster of this machine. Items and replies are small; data goes through files."""
 
 STARTS = 3
-PATIENCE = {"worker_register_timeout_seconds": 300, "agent_register_timeout_ms": 300_000}
-"""Importing torch takes a worker on a busy machine longer than Ray would wait."""
+LOCAL = {"worker_register_timeout_seconds": 300, "agent_register_timeout_ms": 300_000, "worker_niceness": 0}
+"""Importing torch takes a worker on a busy machine longer than Ray would wait; and workers are as the command is, which
+here has nothing else to do."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _how(spec: str, workers: int | None) -> dict[str, Any]:
         return {**common, "address": spec}
     return {
         **common, "address": "local", "num_cpus": workers, "include_dashboard": False,
-        "object_store_memory": OBJECT_STORE_BYTES, "_system_config": PATIENCE,
+        "object_store_memory": OBJECT_STORE_BYTES, "_system_config": LOCAL,
     }  # fmt: skip
 
 

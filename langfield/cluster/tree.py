@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,9 +17,11 @@ from langfield.artefacts import content_key, read_tensors, write_tensors
 from langfield.cluster.photos import collect
 from langfield.cluster.pool import Pool
 from langfield.cluster.store import Store
-from langfield.cluster.types import Tally
+from langfield.cluster.types import Tally, Work
 from langfield.errors import FormatError
 
+T = TypeVar("T")
+V = TypeVar("V")
 VERSION = 1
 FAN = 8
 """Files added by one item."""
@@ -73,14 +76,14 @@ def tree_sum(pool: Pool, store: Store, files: Sequence[Path], tally: Tally) -> d
     return read_tensors(store.fetch("sums", level[0]))[0]
 
 
-def all_of(pool: Pool, work: object, items: Sequence[object], tally: Tally) -> list[Path]:
-    """Do all items and give their files in order.
+def all_of(pool: Pool, work: Work[T, V], items: Sequence[T], tally: Tally) -> list[V]:
+    """Do all items and give what came of them in order.
 
     Raises:
         FormatError: one cannot be done: here nothing can be left out.
     """
     failed = len(tally.failed)
-    found = collect(pool, work, items, [f"{tally.stage} {i}" for i in range(len(items))], tally)  # pyright: ignore
+    found = collect(pool, work, items, [f"{tally.stage} {i}" for i in range(len(items))], tally)
     if len(tally.failed) > failed:
         raise FormatError(f"{tally.stage}: {tally.failed[failed]['why']}", None, "run the same command again")
     return [found[i] for i in range(len(items))]

@@ -61,6 +61,10 @@ class Reply(Generic[V]):
     seconds: float
     rss_mib: float
     """Memory the worker has taken at most, so far."""
+    pid: int
+    """The worker's process."""
+    cpu_s: float = 0.0
+    """Processor time it took."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,12 @@ class Tally:
     failed: list[dict[str, str]] = field(default_factory=list)
     """name and why of each."""
     seconds: float = 0.0
+    first_s: float = 0.0
+    """Seconds until the first item was done: workers start and load models till then."""
     busy_s: float = 0.0
     """Seconds that workers spent on items, all together."""
+    cpu_s: float = 0.0
+    """Processor time of the same."""
     rss_mib: float = 0.0
     """Most memory that a worker took."""
 
@@ -99,6 +107,10 @@ class Tally:
         return ", ".join([f"{rate:.1f}/s", *(f"{count} {name}" for name, count in extra.items() if count)])
 
     def about(self) -> dict[str, Any]:
-        """Give it as JSON data."""
-        rate = round(self.done / self.seconds, 3) if self.seconds else None
-        return {**{k: round(v, 3) if isinstance(v, float) else v for k, v in vars(self).items()}, "per_second": rate}
+        """Give it as JSON data, with items a second, and the same from the first that was done on."""
+        steady_s = self.seconds - self.first_s
+        rates = {
+            "per_second": round(self.done / self.seconds, 3) if self.seconds else None,
+            "per_second_steady": round((self.done - 1) / steady_s, 3) if self.done > 1 and steady_s > 0 else None,
+        }
+        return {**{k: round(v, 3) if isinstance(v, float) else v for k, v in vars(self).items()}, **rates}

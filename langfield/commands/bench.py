@@ -12,6 +12,7 @@ import tyro
 
 from langfield.artefacts import plain, write_bytes, write_json
 from langfield.commands.bench_options import (
+    CLUSTER,
     DYNAMIC,
     FIELD,
     ONLINE,
@@ -19,6 +20,7 @@ from langfield.commands.bench_options import (
     QUERY,
     RASTER,
     VIEWER,
+    ClusterBench,
     DynamicBench,
     FieldBench,
     OnlineBench,
@@ -112,6 +114,19 @@ def dynamic(source: Scene, what: tyro.conf.OmitArgPrefixes[DynamicBench] = DYNAM
     from langfield.commands.bench_dynamic import bench_dynamic
 
     _show("dynamic", bench_dynamic(source, what), json)
+
+
+def cluster(what: tyro.conf.OmitArgPrefixes[ClusterBench] = CLUSTER, json: bool = False) -> None:
+    """Run the stages on Ray here: equal results of any number of workers, memory, what scheduling costs, throughput and
+    what each stage costs (half an hour; resumable). Kills at random are a part of `bench full`.
+
+    Args:
+        what: what is measured.
+        json: print as JSON.
+    """
+    from langfield.commands.bench_cluster import bench_cluster
+
+    _show("cluster", bench_cluster(what), json)
 
 
 def paper(
@@ -283,6 +298,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "query": query,
     "online": online,
     "dynamic": dynamic,
+    "cluster": cluster,
     "paper": paper,
     "viewer": viewer,
     "kernels": kernels,

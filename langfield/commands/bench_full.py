@@ -30,6 +30,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "a long online walk": ("tests/online/test_soak.py",),
     "viewer": ("tests/viewer/test_flood.py", "tests/viewer/test_keep.py"),
     "kills": ("tests/plugin/test_kill.py", "tests/online/test_kill.py", "tests/online/test_kill_command.py"),
+    "kills on a cluster": ("tests/cluster/test_kill.py",),
 }
 """Name to the tests that look at `tests.series.cases`."""
 SOURCES = ("*.py", "*.cpp", "*.cu", "*.cuh", "*.h")

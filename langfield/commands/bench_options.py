@@ -93,6 +93,31 @@ class OnlineBench:
 
 
 @dataclass(frozen=True)
+class ClusterBench:
+    """What `bench cluster` measures."""
+
+    towns: tuple[Path, ...] = (Path("outputs/town"),)
+    """Towns of rising size as scenes/make_town.py --features writes them: equality and throughput use the first,
+    memory all of them."""
+    real: Path | None = None
+    """A capture whose photos are given to the real models, for what they cost."""
+    real_photos: int = 50
+    """Photos of it."""
+    workers: tuple[int, ...] = (1, 2, 4)
+    """Processes whose results must be equal."""
+    repeats: int = 3
+    """Runs with one and with two workers, in turn."""
+    tasks: int = 60
+    """Tasks of a second each, for what scheduling costs."""
+    out: Path = Path("outputs/bench_cluster")
+    """Folder of what is found; run again, it goes on from there."""
+    only: tuple[str, ...] = ()
+    """Parts: equal, memory, overhead, throughput, costs; all where empty."""
+    redo: tuple[str, ...] = ()
+    """Parts that are measured again."""
+
+
+@dataclass(frozen=True)
 class DynamicBench:
     """What `bench dynamic` measures."""
 
@@ -105,4 +130,4 @@ class DynamicBench:
 
 
 RASTER, FIELD, VIEWER, QUERY = RasterBench(), FieldBench(), ViewerBench(), QueryBench()
-PAPER, ONLINE, DYNAMIC = PaperBench(), OnlineBench(), DynamicBench()
+PAPER, ONLINE, DYNAMIC, CLUSTER = PaperBench(), OnlineBench(), DynamicBench(), ClusterBench()

@@ -24,5 +24,5 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def pool(cluster: Cluster) -> Iterator[Pool]:
     """Two workers that most tests share."""
-    with Pool(PoolSettings(workers=2, tries=2)) as found:
+    with Pool(PoolSettings(workers=2)) as found:
         yield found

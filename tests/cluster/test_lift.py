@@ -98,5 +98,5 @@ def test_a_damaged_file_of_a_worker_is_said(known: Any, tmp_path: Path):
         write_bytes(file, file.read_bytes()[:-200])
     for file in (tmp_path / "parts").rglob("*.safetensors"):
         file.unlink()
-    with pytest.raises(FormatError, match="add"):
+    with pytest.raises(FormatError, match="look"):
         lifter.sums(gaussians, PARTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_each_item_once_and_work_opened_once_per_worker(pool: Pool, tmp_path: Pa
     values, tally = outcomes(pool, Squares(tmp_path))
     assert values == {i: i * i for i in range(MANY)}
     assert (tally.done, tally.retried, tally.failed) == (MANY, 0, [])
-    assert {p.name for p in tmp_path.iterdir()} == {f"opened {pid}" for pid in pool.pids()}
+    assert {p.name for p in tmp_path.iterdir()} == {f"opened {pid}" for pid in pool.pids()} != set()
 
 
 def test_items_are_drawn_when_there_is_room(pool: Pool, tmp_path: Path):
@@ -45,6 +46,8 @@ def test_items_are_drawn_when_there_is_room(pool: Pool, tmp_path: Path):
 
 
 def test_a_killed_worker_is_replaced_and_its_items_done(pool: Pool, tmp_path: Path):
+    (tmp_path / "first").mkdir()
+    outcomes(pool, Squares(tmp_path / "first"))
     before = set(pool.pids())
     values, tally = outcomes(pool, Squares(tmp_path, kills=(5,)))
     assert values == {i: i * i for i in range(MANY)}
@@ -52,7 +55,8 @@ def test_a_killed_worker_is_replaced_and_its_items_done(pool: Pool, tmp_path: Pa
     assert len(before - set(pool.pids())) == 1
 
 
-def test_what_kills_every_worker_is_given_up(pool: Pool, tmp_path: Path):
+def test_what_kills_every_worker_is_given_up(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pool, "settings", replace(pool.settings, tries=2))
     found = {o.index: o for o in pool.map(Squares(tmp_path, poison=(3,)), range(8), Tally("test"))}
     problem = found[3].problem
     assert problem is not None
