@@ -72,9 +72,7 @@ def read_meta(file: Path) -> dict[str, Any]:
     return meta
 
 
-def build(
-    meta: Mapping[str, Any], file: Path, allow_outside: bool, damaged: dict[str, str] | None = None
-) -> Capture:
+def build(meta: Mapping[str, Any], file: Path, allow_outside: bool, damaged: dict[str, str] | None = None) -> Capture:
     """Build a capture from what a transforms.json says.
 
     Args:

@@ -19,10 +19,9 @@ from torch.nn.functional import normalize
 
 from langfield.artefacts import content_key, read_tensors, write_tensors
 from langfield.cluster.lift_work import at_store, tensor_hash
-from langfield.cluster.pool import Pool
 from langfield.cluster.store import Store
 from langfield.cluster.tree import all_of, tree_sum
-from langfield.cluster.types import Tally
+from langfield.cluster.types import Tally, Workers
 from langfield.codec.atoms import replace_unused, spread_start
 from langfield.codec.codebook import (
     Codebook,
@@ -117,7 +116,7 @@ def nearest_sums(
 
 
 def fit_codebook_on(
-    pool: Pool, store: Store, features: Sequence[FrameFeatures], settings: CodebookSettings, tally: Tally
+    pool: Workers, store: Store, features: Sequence[FrameFeatures], settings: CodebookSettings, tally: Tally
 ) -> Codebook:
     """Learn a codebook from the embeddings of all views, none of which have to fit here together.
 
@@ -156,7 +155,7 @@ def fit_codebook_on(
 
 
 def _turn(
-    pool: Pool, store: Store, chunks: Sequence[Chunk], state: tuple[Tensor, Tensor, Tensor, torch.Generator],
+    pool: Workers, store: Store, chunks: Sequence[Chunk], state: tuple[Tensor, Tensor, Tensor, torch.Generator],
     tally: Tally,
 ) -> Float[Tensor, "A D"]:  # fmt: skip
     """Go through all views once, moving the centres after every mini-batch."""
@@ -175,7 +174,7 @@ def _turn(
 
 
 def _sample(
-    pool: Pool, store: Store, chunks: Sequence[Chunk], drawn: tuple[list[int], int], tally: Tally
+    pool: Workers, store: Store, chunks: Sequence[Chunk], drawn: tuple[list[int], int], tally: Tally
 ) -> Float[Tensor, "m D"]:
     """Give the vectors that a codebook is refined on: those that the serial fit would draw."""
     many, seed = drawn

@@ -26,10 +26,9 @@ from langfield.cluster.lift_work import (
     tensor_hash,
     write_scene,
 )
-from langfield.cluster.pool import Pool
 from langfield.cluster.store import Store
 from langfield.cluster.tree import all_of, tree_sum
-from langfield.cluster.types import Tally
+from langfield.cluster.types import Tally, Workers
 from langfield.codec.types import Codec
 from langfield.embed import FrameFeatures
 from langfield.field.lift import Sums, collect, load_sums
@@ -51,7 +50,7 @@ class ClusterLift:
     """
 
     def __init__(
-        self, pool: Pool, store: Store, views: Sequence[tuple[Camera, FrameFeatures]], settings: LiftSettings
+        self, pool: Workers, store: Store, views: Sequence[tuple[Camera, FrameFeatures]], settings: LiftSettings
     ) -> None:  # fmt: skip
         self.pool, self.store, self.settings = pool, store, settings
         self.views = [View(i, camera, _below(store.root, f)) for i, (camera, f) in enumerate(views)]

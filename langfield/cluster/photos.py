@@ -11,9 +11,8 @@ from langfield.artefacts import content_key, file_key
 from langfield.capture.images import read_picture
 from langfield.capture.normalize import normalize_frame
 from langfield.capture.types import Capture, Frame
-from langfield.cluster.pool import Pool
 from langfield.cluster.store import Store
-from langfield.cluster.types import Outcome, Tally, Work
+from langfield.cluster.types import Outcome, Tally, Work, Workers
 from langfield.device import model_device, moved
 from langfield.embed import FrameFeatures, crops_of, embed_frame, embeddings_path, imported_embeddings, join_crops
 from langfield.errors import FormatError
@@ -114,7 +113,7 @@ class _Features:
         return found
 
 
-def make_frames(pool: Pool, capture: Capture, store: Store, settings: RunSettings, tally: Tally) -> dict[str, Frame]:
+def make_frames(pool: Workers, capture: Capture, store: Store, settings: RunSettings, tally: Tally) -> dict[str, Frame]:
     """Give the frames of a capture that can be read, by name, in the capture's order.
 
     Those that cannot are said and listed in the tally.
@@ -135,7 +134,7 @@ def make_frames(pool: Pool, capture: Capture, store: Store, settings: RunSetting
 
 
 def make_features(
-    pool: Pool, frames: Sequence[Frame], store: Store, settings: RunSettings, tally: Tally
+    pool: Workers, frames: Sequence[Frame], store: Store, settings: RunSettings, tally: Tally
 ) -> dict[str, FrameFeatures]:
     """Give the masks and embeddings of frames, by name, in the order of the frames.
 
@@ -153,7 +152,7 @@ def _at(store: Store, found: FrameFeatures) -> FrameFeatures:
     return FrameFeatures(store.fetch("segments", found.segments), store.fetch("embeddings", found.embeddings))
 
 
-def collect(pool: Pool, work: Work[T, V], items: Iterable[T], names: Sequence[str], tally: Tally) -> dict[int, V]:
+def collect(pool: Workers, work: Work[T, V], items: Iterable[T], names: Sequence[str], tally: Tally) -> dict[int, V]:
     """Do all items behind a bar and give the values that came, by index and in order; failures go to the tally.
 
     Args:

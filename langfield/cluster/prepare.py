@@ -9,9 +9,8 @@ from pathlib import Path
 from langfield.capture import read_capture
 from langfield.capture.types import Capture, Frame
 from langfield.cluster.photos import fail, make_features, make_frames
-from langfield.cluster.pool import Pool
 from langfield.cluster.store import Store
-from langfield.cluster.types import Tally
+from langfield.cluster.types import Tally, Workers
 from langfield.embed import FrameFeatures
 from langfield.settings import RunSettings
 from langfield.stages import choose_views, prepare_frames, split_views
@@ -30,7 +29,7 @@ class Prepared:
     tallies: tuple[Tally, ...]
 
 
-def prepare(data: Path, settings: RunSettings, pool: Pool, store: Store) -> Prepared:
+def prepare(data: Path, settings: RunSettings, pool: Workers, store: Store) -> Prepared:
     """Make frames, masks and embeddings of a capture on workers.
 
     Photos that cannot be read are said, left out and listed; the result is that of a capture without them.

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from langfield.artefacts import content_key, read_tensors, write_tensors
 from langfield.cluster.photos import collect
-from langfield.cluster.pool import Pool
 from langfield.cluster.store import Store
-from langfield.cluster.types import Tally, Work
+from langfield.cluster.types import Tally, Work, Workers
 from langfield.errors import FormatError
 
 T = TypeVar("T")
@@ -56,7 +55,7 @@ def _add(total: dict[str, Tensor], more: dict[str, Tensor], where: Path) -> dict
     return {name: total[name] + more[name] for name in total}
 
 
-def tree_sum(pool: Pool, store: Store, files: Sequence[Path], tally: Tally) -> dict[str, Tensor]:
+def tree_sum(pool: Workers, store: Store, files: Sequence[Path], tally: Tally) -> dict[str, Tensor]:
     """Give the sum of files that workers have left, float64.
 
     Args:
@@ -76,7 +75,7 @@ def tree_sum(pool: Pool, store: Store, files: Sequence[Path], tally: Tally) -> d
     return read_tensors(store.fetch("sums", level[0]))[0]
 
 
-def all_of(pool: Pool, work: Work[T, V], items: Sequence[T], tally: Tally) -> list[V]:
+def all_of(pool: Workers, work: Work[T, V], items: Sequence[T], tally: Tally) -> list[V]:
     """Do all items and give what came of them in order.
 
     Raises:

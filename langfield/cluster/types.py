@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -11,6 +11,7 @@ from langfield.errors import EnvironmentProblem, FormatError, LangfieldError, Qu
 ITEM_contra = TypeVar("ITEM_contra", contravariant=True)
 VALUE_co = TypeVar("VALUE_co", covariant=True)
 V = TypeVar("V")
+T = TypeVar("T")
 KINDS = {
     kind.__name__: kind
     for kind in (LangfieldError, FormatError, EnvironmentProblem, StorageError, QueryError, SettingsError)
@@ -75,6 +76,14 @@ class Outcome(Generic[V]):
     """Of the item, in the order they were given."""
     value: V | None
     problem: Problem | None
+
+
+class Workers(Protocol):
+    """What does work on items; `langfield.cluster.pool.Pool`, or anything that keeps its promises."""
+
+    def map(self, work: Work[T, V], items: Iterable[T], tally: Tally) -> Iterator[Outcome[V]]:
+        """Give what becomes of every item, each once, in any order."""
+        ...
 
 
 @dataclass

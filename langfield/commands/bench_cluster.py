@@ -135,7 +135,7 @@ def _throughput(what: ClusterBench, keep: Keep) -> None:
             rates[workers].append({name: run["stages"][name]["per_second_steady"] for name in STEADY})
     found = {}
     for name in STEADY:
-        one, two = ([r[name] for r in rates[w] if r[name]] for w in (1, 2))
+        one, two = ([rate for r in rates[w] if (rate := r[name])] for w in (1, 2))
         if one and two:
             found[name] = round(median(two) / median(one), 3)
     keep(f"two workers over one, {what.repeats} runs", lambda: found)

@@ -56,7 +56,7 @@ def test_neither_order_nor_workers_change_a_bit(known: Any, pool: Pool):
     assert torch.equal(fitted[0].basis, fitted[1].basis)
     assert fitted[0].unit == fitted[1].unit
     other = CodebookSettings(**{**vars(SETTINGS), "seed": 1})
-    third = fit_codebook_on(Here(), store, below, other, Tally("codebook"))  # pyright: ignore
+    third = fit_codebook_on(Here(), store, below, other, Tally("codebook"))
     assert not torch.equal(third.basis, fitted[0].basis), "the seed decides"
 
 
@@ -72,7 +72,7 @@ def _in(store: Store, below: list[FrameFeatures], name: str) -> list[FrameFeatur
 
 def test_as_good_as_in_one_place(known: Any):
     store, below, vectors = known
-    found = fit_codebook_on(Here(), store, below, SETTINGS, Tally("codebook"))  # pyright: ignore
+    found = fit_codebook_on(Here(), store, below, SETTINGS, Tally("codebook"))
     alone = fit_codebook(vectors, SETTINGS)
 
     def cosine(codec: Any) -> float:

@@ -45,10 +45,10 @@ def make_views(store: Store, many: int) -> tuple[Gaussians, list[tuple[Camera, F
 
 def _segments(masks: list[np.ndarray]) -> Segments:
     """Three levels of the same four segments: the balls and what is left."""
-    rows = np.full(masks[0].shape, 3)
+    height, width = masks[0].shape
+    rows = np.full((height, width), 3)
     for i, mask in enumerate(masks):
         rows[mask] = i
-    height, width = rows.shape
     ids = np.stack([rows + 4 * level for level in range(3)]).astype(np.int16)
     boxes = np.tile(np.array([0, 0, width, height], np.int32), (12, 1))
     return Segments(ids, boxes, np.repeat(np.arange(3), 4).astype(np.int16), np.ones(12, np.float32))
