@@ -150,6 +150,13 @@ def open_run(path: Path) -> Run:
     Raises:
         FormatError: it is not a run, is unfinished, or a file of it is damaged.
     """
+    folder, manifest = read_manifest(path)
+    field = load_shards(folder) if is_sharded(folder) else load_field(folder)
+    return Run(folder, manifest, field, frames_from_json(read_json(folder / "capture.json"), folder))
+
+
+def read_manifest(path: Path) -> tuple[Path, dict[str, Any]]:
+    """Give folder and manifest of a finished run; FormatError where it is none."""
     folder = find_run(path)
     manifest = _manifest(folder / MANIFEST)
     if manifest.get("version") != MANIFEST_VERSION:
@@ -161,8 +168,7 @@ def open_run(path: Path) -> Run:
     listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not listed or not isinstance(settings, dict) or not isinstance(settings.get("text_encoder"), str):
         raise FormatError("manifest lacks training views or the text encoder", folder / MANIFEST, "train the run again")
-    field = load_shards(folder) if is_sharded(folder) else load_field(folder)
-    return Run(folder, manifest, field, frames_from_json(read_json(folder / "capture.json"), folder))
+    return folder, manifest
 
 
 def _manifest(path: Path) -> dict[str, Any]:

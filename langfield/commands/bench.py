@@ -19,6 +19,7 @@ from langfield.commands.bench_options import (
     PAPER,
     QUERY,
     RASTER,
+    SHARDS,
     VIEWER,
     ClusterBench,
     DynamicBench,
@@ -27,6 +28,7 @@ from langfield.commands.bench_options import (
     PaperBench,
     QueryBench,
     RasterBench,
+    ShardBench,
     ViewerBench,
 )
 from langfield.commands.output import print_json, print_text
@@ -159,6 +161,18 @@ def viewer(what: tyro.conf.OmitArgPrefixes[ViewerBench] = VIEWER, json: bool = F
 
     found = measure_viewer(what.gaussians, what.questions, what.pages)
     _show("viewer", found | measure_flood(what.gaussians, what.questions), json)
+
+
+def shards(what: tyro.conf.OmitArgPrefixes[ShardBench] = SHARDS, json: bool = False) -> None:
+    """Ask texts of millions of Gaussians in shards, and tell seconds and memory beside the ways without (two minutes).
+
+    Args:
+        what: what is measured.
+        json: print as JSON.
+    """
+    from langfield.commands.bench_shards import bench_shards
+
+    _show("shards", bench_shards(what), json)
 
 
 def full(out: Path = Path("full.json"), json: bool = False) -> None:
@@ -301,6 +315,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cluster": cluster,
     "paper": paper,
     "viewer": viewer,
+    "shards": shards,
     "kernels": kernels,
     "gpu": gpu,
     "full": full,

@@ -45,6 +45,21 @@ class ViewerBench:
 
 
 @dataclass(frozen=True)
+class ShardBench:
+    """What `bench shards` measures."""
+
+    gaussians: int = 5_000_000
+    """Size of the scene, about: copies of a smaller one side by side."""
+    shards: int = 40
+    """How many shards it is cut into."""
+    run: Path | None = None
+    """A finished run to repeat; a made-up scene by default."""
+    folder: Path = Path("outputs/bench_shards")
+    """Where the shards are kept for the next time."""
+    questions: int = 9
+
+
+@dataclass(frozen=True)
 class QueryBench:
     """What `bench query` measures."""
 
@@ -129,5 +144,6 @@ class DynamicBench:
     """Folder of what is found; run again, it goes on from there."""
 
 
+SHARDS = ShardBench()
 RASTER, FIELD, VIEWER, QUERY = RasterBench(), FieldBench(), ViewerBench(), QueryBench()
 PAPER, ONLINE, DYNAMIC, CLUSTER = PaperBench(), OnlineBench(), DynamicBench(), ClusterBench()

@@ -69,7 +69,12 @@ def query(
         json: print the answer as JSON.
     """
     from langfield.scene import load
+    from langfield.sharded import open_sharded
 
+    plain = text and not (when or names or image or region or head or method) and time is None
+    if plain and (shards := open_sharded(run)) is not None:
+        asked = shards.questions(text, negatives, any_of, text_encoder)
+        return _tell([shards.answer(asked.row(i)) for i in range(len(asked))], out, picture, json)
     scene = load(run, text_encoder)
     if when:
         return _when(scene, text, WhenOptions(out, picture, json, states))
@@ -80,7 +85,11 @@ def query(
     if names:
         return _list(scene, asked, out, json)
     asked = asked.any_of() if any_of and len(asked) > 1 else asked
-    answers = [scene.answer(asked.row(i)) for i in _rows(asked, text)]
+    return _tell([scene.answer(asked.row(i)) for i in _rows(asked, text)], out, picture, json)
+
+
+def _tell(answers: list[Answer], out: Path | None, picture: Path | None, json: bool) -> None:
+    """Write, draw and print answers."""
     data: Any = [answer.data() for answer in answers]
     data = data[0] if len(data) == 1 else data
     if out is not None:
