@@ -1,17 +1,18 @@
-"""--series full: series of seeds, fuzz cases and kills at their stated sizes; --found FILE: what each test recorded."""
+"""Worker processes for the whole suite; --series full: series at their stated sizes; --found FILE: what was recorded."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
-from langfield.artefacts import write_json
 from tests.series import FULL
 
-REPORTS = pytest.StashKey[dict[str, dict[str, Any]]]()
+WORKERS = 4
+"""At most; each loads torch and the models its tests ask for."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,23 +20,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--found", type=Path, help="write each test's outcome, seconds and record_property here, as JSON")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Give the number of worker processes: the whole suite is shared out, tests that were chosen run in this process."""
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
+    return min(WORKERS, len(os.sched_getaffinity(0))) if is_whole else 0
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[REPORTS] = {}
+    if config.option.numprocesses:  # threads that wait for others spin: workers share the cores, one thread each
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if config.getoption("--found") is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Found(config.getoption("--found")))
     settings.register_profile(FULL, deadline=None)
     if config.getoption("--series") == FULL:
         settings.load_profile(FULL)  # before test modules are read: their decorators ask for it
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    report: pytest.TestReport = yield
-    if report.when == "call" or report.outcome != "passed":
-        found = {"outcome": report.outcome, "seconds": round(call.duration, 1), **dict(report.user_properties)}
-        item.config.stash[REPORTS][item.nodeid] = found
-    return report
+class Found:
+    """Keeps what each test recorded, whichever process ran it."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tests: dict[str, dict[str, Any]] = {}
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    path = session.config.getoption("--found")
-    if path is not None:
-        write_json(path, session.config.stash[REPORTS])
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.outcome != "passed":
+            found = {"outcome": report.outcome, "seconds": round(report.duration, 1), **dict(report.user_properties)}
+            self.tests[report.nodeid] = found
+
+    def pytest_sessionfinish(self) -> None:
+        from langfield.artefacts import write_json
+
+        write_json(self.path, self.tests)

@@ -1,0 +1,3 @@
+from transformers import ProcessorMixin
+
+class Qwen2VLImageProcessor(ProcessorMixin): ...
