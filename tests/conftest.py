@@ -1,4 +1,4 @@
-"""Worker processes for the whole suite; --series full: series at their stated sizes; --found FILE: what was recorded."""
+"""Workers for the whole suite; --series full: series at their stated sizes; --found FILE: what each test recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Give the number of worker processes: the whole suite is shared out, tests that were chosen run in this process."""
+    """Give the number of worker processes: the whole suite is shared out, what was chosen runs in this process."""
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
     return min(WORKERS, len(os.sched_getaffinity(0))) if is_whole else 0
 
@@ -29,8 +29,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.numprocesses:  # threads that wait for others spin: workers share the cores, one thread each
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-    if config.getoption("--found") is not None and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Found(config.getoption("--found")))
+    path = config.getoption("--found")
+    if path is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Found(path))
     settings.register_profile(FULL, deadline=None)
     if config.getoption("--series") == FULL:
         settings.load_profile(FULL)  # before test modules are read: their decorators ask for it

@@ -13,7 +13,7 @@ import pytest
 from langfield.errors import EnvironmentProblem
 from langfield.raster import build
 
-STAND_IN = "#include \"shared.cuh\"\n" + "".join(
+STAND_IN = '#include "shared.cuh"\n' + "".join(
     f'extern "C" long {name}() {{ return SEVEN; }}\n'
     for name in ("lf_chunk", "lf_count_tiles", "lf_keep_weights", "lf_ssim")
 )
