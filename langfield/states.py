@@ -110,7 +110,7 @@ def lift_states(
     tracks = net = None
     if settings.kind != "net":
         tracks = lift_status(owner, spoken.times_s, codes, spoken.said, settings.lift)
-    if settings.kind != "tracks":
+    if settings.kind == "net" or (settings.kind == "both" and deformation is not None):
         if deformation is None:
             raise SettingsError("a status network stands on a deformation, and there is none", "status.kind")
         net = fit_net(gaussians, deformation, owner, (spoken, codes), settings.net)

@@ -66,7 +66,10 @@ class Timeline:
     @cached_property
     def tracks(self) -> StatusTracks | None:
         """States of things over time, for bands; of a network only where there is nothing else."""
-        return with_states(self.run.field, self.run.times_s).status_tracks if self.knows_states else None
+        if not self.knows_states:
+            return None
+        kind = "net" if self.run.field.status_tracks is None else "tracks"
+        return with_states(self.run.field, self.run.times_s, kind).status_tracks
 
     @cached_property
     def times_s(self) -> Float[np.ndarray, " T"]:

@@ -62,8 +62,8 @@ def query(
         names: list the things of the scene by name; with texts, choose among these names; with a head, among its names.
         when: the texts are about what happens, such as "the box is open": tell what, when and where, with the masks of
             those times; or that it never is.
-        states: which states tell --when, where a run has both: tracks (of things, in closed form; the
-            default) or net (the status network of 4D LangSplat).
+        states: which states tell --when, where a run has both: tracks (of things, in closed form) or net (the
+            status network of 4D LangSplat; the default where there is one).
         time: ask the scene as it is at this time, seconds.
         text_encoder: use another text encoder than the run's; it must share the image encoder's space.
         json: print the answer as JSON.

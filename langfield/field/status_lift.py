@@ -42,8 +42,9 @@ class StatesSettings:
 class StatusChoice:
     """Which states a field gets, and how."""
 
-    kind: Literal["tracks", "net", "both"] = "tracks"
-    """tracks: of things, in closed form; net: of Gaussians, the status deformable network of 4D LangSplat."""
+    kind: Literal["tracks", "net", "both"] = "both"
+    """tracks: of things, in closed form; net: of Gaussians, the status deformable network of 4D LangSplat;
+    both: the network too where there is a deformation, as `query --when` asks it first."""
     lift: StatesSettings = field(default_factory=StatesSettings)
     """The closed form."""
     net: StatusSettings = field(default_factory=StatusSettings)

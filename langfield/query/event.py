@@ -172,7 +172,7 @@ class EventAsker:
         said, rest = scores[1 : 1 + len(rows)], scores[1 + len(rows) :]
         changes = max(split(curve)[2] for curve in said) >= settings.least_change
         told = when(self.times_s, scores[0], None if changes else rest, settings.when)
-        if changes and told.verdict == "never" and fit.verdict != "never":
+        if changes and told.verdict == "never" and fit.verdict == "found":  # one doubt, not two
             told = replace(best_split(self.times_s, scores[0], settings.when), score=fit.score, note=ALIKE)
         return Event(found.question, found, thing, name, fit, self.times_s, scores[0], _lower(fit, told))
 

@@ -45,12 +45,12 @@ def with_states(field: Field, times_s: Sequence[float], kind: str = "") -> Field
     Args:
         field: one with states of any kind; comes back as it is where it has these tracks.
         times_s: rising, seconds; at which a network is asked.
-        kind: tracks or net; empty takes what there is, tracks first.
+        kind: tracks or net; empty takes what there is, a network first.
 
     Raises:
         QueryError: the field has no such states, or a network but no things or times.
     """
-    if kind == "tracks" or (not kind and (field.status_tracks is not None or field.status_net is None)):
+    if kind == "tracks" or (not kind and field.status_net is None):
         if field.status_tracks is None:
             raise QueryError("the field has no states of things", remedy="train it with captions")
         return field
@@ -101,7 +101,7 @@ def rows_scores(
         sentences: embedded by the encoder of the captions.
         times_s: T times, seconds.
         rows: of the Gaussians; 4D LangSplat takes what a time-agnostic question found.
-        kind: tracks or net; empty takes what there is, tracks first.
+        kind: tracks or net; empty takes what there is, a network first.
 
     Raises:
         QueryError: the field has no such states, or sentences have another width.

@@ -155,8 +155,7 @@ def test_the_network_answers_where_there_are_no_tracks(encoder):
 def test_which_states_tell_can_be_chosen(encoder):
     field = replace(event_field(encoder, sinking()), status_net=turning_net(encoder))
     assert with_states(field, [0.0], "tracks") is field
-    assert with_states(field, [0.0]) is field
-    told = with_states(field, [0.0, 1.0], "net").status_tracks
+    told = with_states(field, [0.0, 1.0]).status_tracks
     assert told is not None
     assert told.times_s.tolist() == [0.0, 1.0]
     with pytest.raises(QueryError, match="no states net"):
@@ -164,7 +163,7 @@ def test_which_states_tell_can_be_chosen(encoder):
     with pytest.raises(QueryError, match="no states"):
         with_states(replace(field, status_tracks=None), [0.0], "tracks")
     with pytest.raises(QueryError, match="at which times"):
-        with_states(field, [], "net")
+        with_states(field, [])
     with pytest.raises(QueryError, match="no things"):
         with_states(replace(field, status_tracks=None, instances=None), [0.0])
 
