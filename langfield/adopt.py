@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,11 +13,14 @@ import torch
 
 from langfield.artefacts import content_key, file_key
 from langfield.cache import Cache, open_cache
-from langfield.capture.types import Capture
+from langfield.capture.types import Capture, Frame
+from langfield.cluster.session import Session
+from langfield.codec.types import Codec
 from langfield.embed import FrameFeatures, embed_frames
 from langfield.errors import FormatError
 from langfield.field.instance_build import lift_things
-from langfield.field.lift_solve import check_lift
+from langfield.field.instances import Instances
+from langfield.field.lift_solve import Lifted, check_lift
 from langfield.field.sog import read_splats
 from langfield.field.types import Field
 from langfield.fit import TrainingView, lift_view, training_view
@@ -52,7 +56,9 @@ class ViewFit:
     """Over black."""
 
 
-def adopt(splats: Path, data: Path, out: Path, settings: RunSettings = ADOPT_SETTINGS) -> Path:
+def adopt(
+    splats: Path, data: Path, out: Path, settings: RunSettings = ADOPT_SETTINGS, session: Session | None = None
+) -> Path:
     """Make a run of splats trained elsewhere: masks, embeddings, codec and lift, with geometry as it is.
 
     The same call resumes an unfinished run; every stage comes from the cache where it can.
@@ -62,6 +68,7 @@ def adopt(splats: Path, data: Path, out: Path, settings: RunSettings = ADOPT_SET
         data: the capture: pictures with cameras.
         out: folder of runs; the run is made in OUT/SCENE/import/TIME.
         settings: of the stages; those of the colour stage have no effect, and the language mode is always lift.
+        session: a cluster that does the work, None to do it here.
 
     Returns:
         The run's folder.
@@ -78,14 +85,18 @@ def adopt(splats: Path, data: Path, out: Path, settings: RunSettings = ADOPT_SET
     gaussians = usable(read_splats(splats), splats)
     sources = _source_files(splats)
     head = ManifestHead(content_key(str(data.resolve()), settings.key(), sources), settings, data.resolve())
-    work = _Work(gaussians, settings, open_cache(settings.cache_dir, settings.redo), {})
-    capture = work.timed("frames", lambda: prepare_frames(data, settings, work.cache))
+    redo = settings.redo if session is None else ()  # a session does again what is to be done again
+    work = _Work(gaussians, settings, open_cache(settings.cache_dir, redo), {}, session)
+    left_out = work.timed("cluster", lambda: session.prepare(data).left_out) if session is not None else ()
+    capture = work.timed("frames", lambda: prepare_frames(data, settings, work.cache, left_out))
     fits = work.timed("check", lambda: check_views(gaussians, capture, settings.train_side_px))
     folder = _folder(out / data.resolve().name / METHOD, head)
     lock = RunLock(folder)
     try:
         write_manifest(folder, head, "running", work.seconds, {})
         about = _finish(folder, work, capture, {"fits": fits, "splats": sources})
+        if session is not None:
+            about["cluster"] = session.about()
         write_manifest(folder, head, "finished", work.seconds, about)
     finally:
         lock.release()
@@ -98,6 +109,21 @@ class _Work:
     settings: RunSettings
     cache: Cache
     seconds: dict[str, float]
+    session: Session | None = None
+
+    def codec(self, features: Sequence[FrameFeatures]) -> Codec:
+        if self.session is not None:
+            return self.session.codec(features)
+        return make_codec(features, self.settings, self.cache)
+
+    def lift(
+        self, frames: Sequence[Frame], features: Sequence[FrameFeatures], codec: Codec
+    ) -> tuple[Lifted, Instances | None]:
+        if self.session is not None:
+            views = [(f.camera, found) for f, found in zip(frames, features, strict=True)]
+            return self.session.lift(views, self.gaussians, codec)
+        seen = [lift_view(found, f.camera) for found, f in zip(features, frames, strict=True)]
+        return lift_things(self.gaussians, seen, codec, self.settings.lift, self.settings.instances)
 
     def timed(self, stage: str, work: Any) -> Any:
         start = time.monotonic()
@@ -186,11 +212,8 @@ def _finish(folder: Path, work: _Work, capture: Capture, facts: dict[str, Any]) 
     training, held_out = split_views(capture.frames, settings.hold_out_every)
     segments = work.timed("masks", lambda: segment_frames(training, settings, cache))
     features: list[FrameFeatures] = work.timed("embeddings", lambda: embed_frames(training, segments, settings, cache))
-    codec = work.timed("codec", lambda: make_codec(features, settings, cache))
-    views = [lift_view(found, frame.camera) for found, frame in zip(features, training, strict=True)]
-    lifted, things = work.timed(
-        "language", lambda: lift_things(work.gaussians, views, codec, settings.lift, settings.instances)
-    )
+    codec = work.timed("codec", lambda: work.codec(features))
+    lifted, things = work.timed("language", lambda: work.lift(training, features, codec))
     by_name = {f.name: found for f, found in zip(training, features, strict=True)}
     quality = _quality(facts["fits"], len(work.gaussians))
     provenance = provenance_of(capture, by_name, settings) | {"quality": quality}

@@ -18,6 +18,7 @@ COMMANDS = {
     "export": "langfield.commands.export:export",
     "shard": "langfield.commands.shard:shard",
     "import": "langfield.commands.import_:import_splats",
+    "blocks": "langfield.commands.blocks:blocks",
     "features": "langfield.commands.features:features",
     "doctor": "langfield.commands.doctor:doctor",
     "suite": "langfield.commands.suite:COMMANDS",
@@ -37,6 +38,7 @@ HELP = """usage: langfield COMMAND [--help] ...
   export    write a field's Gaussians as a PLY that opens elsewhere
   shard     a large field into shards with levels of detail, which query, eval and view read
   import    splats trained elsewhere and their capture to a field
+  blocks    a large scene trained in blocks, on a cluster
   features  what a run's 2D features are and take; write them as LangSplat's files
   doctor    say what is missing on this machine and how to repair it
   suite     the CLIP suite: list its systems, show one

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from langfield.artefacts import content_key
 from langfield.cache import open_cache
 from langfield.capture.types import Camera
+from langfield.cluster.blocks import train_blocks
 from langfield.cluster.codebook import fit_codebook_on
 from langfield.cluster.lift import ClusterLift
+from langfield.cluster.lift_work import tensor_hash
 from langfield.cluster.pool import Pool, PoolSettings
 from langfield.cluster.prepare import Prepared, prepare
 from langfield.cluster.start import Cluster, connected
@@ -20,9 +23,11 @@ from langfield.cluster.types import Tally
 from langfield.codec.codebook import MAX_LEARNT_FROM
 from langfield.codec.types import Codec
 from langfield.embed import FrameFeatures
+from langfield.field.blocks import BlockSettings
 from langfield.field.instance_build import solve_things
 from langfield.field.instances import Instances
 from langfield.field.lift_solve import Lifted, segments_of
+from langfield.field.ply import write_ply
 from langfield.progress import say
 from langfield.raster import Gaussians
 from langfield.settings import RunSettings
@@ -92,6 +97,24 @@ class Session:
         self._tallies += found.tallies
         self._left_out = found.left_out
         return found
+
+    def colour(self, found: Prepared, blocks: BlockSettings) -> Path:
+        """Train the colours of a scene block by block; gives a PLY in the cache.
+
+        Args:
+            found: what `prepare` gave.
+            blocks: how the scene is cut.
+        """
+        tally, store = Tally("blocks"), self.store
+        self._tallies.append(tally)
+        scene = (found.training, found.capture.points)
+        with self.workers() as pool:
+            gaussians = train_blocks(pool, store, scene, (self.settings, blocks), tally)
+        key = content_key("merged", {name: tensor_hash(t) for name, t in vars(gaussians).items()})
+        path = store.cache.path("blocks", key, ".ply")
+        if not path.is_file():
+            write_ply(path, gaussians)
+        return path
 
     def codec(self, features: Sequence[FrameFeatures]) -> Codec:
         """Fit the scene's codec: here where its vectors are few enough to be learnt from, else on workers.

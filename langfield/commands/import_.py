@@ -9,6 +9,7 @@ import tyro
 
 from langfield.adopt import ADOPT_SETTINGS, adopt
 from langfield.artefacts import read_json
+from langfield.cluster.session import ClusterSettings, Session
 from langfield.commands.output import print_json, print_text
 from langfield.run import MANIFEST
 from langfield.settings import RunSettings
@@ -19,6 +20,7 @@ def import_splats(
     data: Path,
     out: Path = Path("outputs"),
     settings: Annotated[RunSettings, tyro.conf.arg(name="")] = ADOPT_SETTINGS,
+    cluster: str | None = None,
     json: bool = False,
 ) -> None:
     """Lift the language stage onto splats trained elsewhere; the same command again resumes.
@@ -28,9 +30,15 @@ def import_splats(
         data: the capture: a folder with pictures and transforms.json or a COLMAP model.
         out: folder of runs; the run is made in OUT/SCENE/import/TIME.
         settings: of the stages, as in training; those of the colour stage have no effect.
+        cluster: compute with Ray: local, auto or HOST:PORT.
         json: print where the run lies and what came out as JSON.
     """
-    folder = adopt(splats, data, out, settings)
+    session = Session(settings, ClusterSettings(cluster)) if cluster is not None else None
+    report_run(adopt(splats, data, out, settings, session), json)
+
+
+def report_run(folder: Path, json: bool) -> None:
+    """Print where a run lies, what came out, and how to look at it."""
     about = read_json(folder / MANIFEST)
     if json:
         print_json({"run": folder, "quality": about["quality"], "seconds": about["seconds"]})
