@@ -95,7 +95,7 @@ class ViewerApp:
 
     def link(self, key: Key) -> str:
         """Give the address that a key opens."""
-        return f"http://{_in_url(self._settings.host)}:{self.port}/?token={key.secret}"
+        return url_of(self._settings.host, self.port, key)
 
     def start(self) -> None:
         """Serve the page.
@@ -272,6 +272,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def url_of(host: str, port: int, key: Key) -> str:
+    """Give the address that a key opens."""
+    return f"http://{_in_url(host)}:{port}/?token={key.secret}"
 
 
 def _in_url(host: str) -> str:

@@ -23,18 +23,22 @@ def view(
 
     Args:
         run: a run's folder, its config.yml, a folder with runs below it (the newest is taken), or Gaussians alone (a
-            .ply). A run that still trains is shown as far as it is, and followed.
+            .ply), or a run in shards. A run that still trains is shown as far as it is, and followed.
         host: address to listen on; any but this machine's own needs --allow-network.
         port: port to listen on; the next free one where it is in use.
         allow_network: let others on the network reach the page.
         share_minutes: also print a link for others that only allows to look around, for so long.
     """
+    from langfield.field.shard_index import is_sharded
+    from langfield.sharded import open_sharded
     from langfield.viewer.app import ViewerSettings, serve
+    from langfield.viewer.shard_app import serve_shards
     from langfield.viewer.watching import Snapshots, is_training, locate, open_anything
 
-    run = locate(run)
+    run, settings = locate(run), ViewerSettings(host, port, allow_network=allow_network)
+    if is_sharded(run) and (sharded := open_sharded(run)) is not None:
+        return serve_shards(sharded, settings, share_minutes)
     watch = Snapshots(run) if is_training(run) else None
     if watch is not None:
         os.nice(BEHIND)
-    settings = ViewerSettings(host, port, allow_network=allow_network)
-    serve(open_anything(run, watch), settings, share_minutes, watch and watch.newer)
+    return serve(open_anything(run, watch), settings, share_minutes, watch and watch.newer)

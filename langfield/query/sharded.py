@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -71,11 +72,22 @@ class ShardAsker:
         self._nearest: tuple[Tensor, dict[int, Tensor]] | None = None
         self._words: dict[int, tuple[Tensor, Tensor]] = {}
 
-    @property
+    @cached_property
     def _table(self) -> Field:
-        """The things alone."""
-        empty = self._shards.gaussians(np.zeros(0, np.int64))
-        return Field(empty, None, self._shards.codec, self._shards.index.provenance, instances=self._shards.things)
+        """The things alone, their vectors in single precision once and for all."""
+        empty, things = self._shards.gaussians(np.zeros(0, np.int64)), self._shards.things
+        things = things and replace(things, vectors=things.vectors.float())
+        return Field(empty, None, self._shards.codec, self._shards.index.provenance, instances=things)
+
+    @cached_property
+    def _steps(self) -> Float[Tensor, "A+1 D"]:
+        """What one step of each atom adds, and the mean, which every code has once."""
+        codec = self._shards.codec
+        if not isinstance(codec, Codebook):
+            raise QueryError("only a codebook's codes are words", self._shards.folder)
+        step = torch.full((len(codec.basis), 1), codec.unit)
+        step[-1] = 1
+        return codec.basis * step
 
     def things(self, phrases: Phrases) -> Float[Tensor, "Q I"]:
         """Give the relevancy of every thing to every row of a question; no Gaussian is touched.
@@ -109,7 +121,7 @@ class ShardAsker:
             return gaussian_relevancy(self._shards.field(number, level), phrases)
         flat, scales = codes.flatten(0, 1), scale.flatten()
         nearest = self._against(number, level, phrases, (flat, scales))
-        found = word_relevancy(flat, scales, _steps(codec) @ phrases.positives.T, nearest, TEMPERATURE)
+        found = word_relevancy(flat, scales, self._steps @ phrases.positives.T, nearest, TEMPERATURE)
         return phrases.join(found.unflatten(1, codes.shape[:2]))
 
     def _codes(self, number: int, level: int) -> tuple[Tensor | None, Tensor | None]:
@@ -128,7 +140,7 @@ class ShardAsker:
             self._nearest = phrases.canonicals, {}
         kept = self._nearest[1]
         if level > 0 or number not in kept:
-            table = _steps(self._shards.codec) @ phrases.canonicals.T
+            table = self._steps @ phrases.canonicals.T
             found = torch.full_like(codes[1], -2.0)
             for column in table.T:  # one number a Gaussian at a time, not all of them
                 torch.maximum(found, word_scores(*codes, column[:, None].contiguous())[:, 0], out=found)
@@ -251,12 +263,3 @@ class ShardAsker:
             own = rows[(rows >= start) & (rows < start + index.shards[shard].count)]
             out.append(own - start + index.first[shard])
         return np.sort(np.concatenate(out))
-
-
-def _steps(codec: object) -> Float[Tensor, "A+1 D"]:
-    """Give what one step of each atom adds, and the mean, which every code has once."""
-    if not isinstance(codec, Codebook):
-        raise QueryError("only a codebook's codes are words")
-    step = torch.full((len(codec.basis), 1), codec.unit)
-    step[-1] = 1
-    return codec.basis * step

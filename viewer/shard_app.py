@@ -1,0 +1,237 @@
+"""The page of a run in shards: look around with the detail that the camera needs, ask in words, go where it is."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from importlib.metadata import version
+
+import numpy as np
+import viser
+
+from langfield.errors import LangfieldError
+from langfield.progress import say
+from langfield.query.answer import Answer
+from langfield.query.relevancy import NEUTRAL, Phrases
+from langfield.sharded import ShardedRun
+from langfield.viewer import cameras, colours
+from langfield.viewer.app import SETTINGS, ViewerSettings, check_address, check_viser, invitation, is_loopback, url_of
+from langfield.viewer.gate import Gate, Key
+from langfield.viewer.guard import GuardedServer
+from langfield.viewer.newest import Newest
+from langfield.viewer.panels.say import paragraph
+from langfield.viewer.places import LEAST_ABOVE
+from langfield.viewer.shard_scene import ShardScene, eye_of_page, usual_width
+from langfield.viewer.traffic import Traffic
+
+REST_S = 0.15
+"""A camera that has not moved for so long rests."""
+BUDGET, LEAST_BUDGET, MOST_BUDGET = 300_000, 50_000, 1_000_000
+SHARE = 0.7
+"""Lit is what lies in the upper three tenths of the range, as elsewhere."""
+LEAST_TOP = 0.6
+
+
+class ShardApp:
+    """A sharded run in the browser; `start` returns at once."""
+
+    def __init__(self, run: ShardedRun, settings: ViewerSettings = SETTINGS) -> None:
+        self._run, self._settings = run, settings
+        self.gate, self.traffic = Gate(is_loopback(settings.host), settings.limits), Traffic()
+        self.refining, self.asking = Newest(), Newest()
+        self.scene = ShardScene(run.shards, usual_width(run.shards))
+        self.answer: Answer | None = None
+        self._server: GuardedServer | None = None
+        self._moves: dict[int, threading.Event] = {}
+
+    @property
+    def port(self) -> int:
+        """The port listened on; 0 before the start."""
+        return self._server.get_port() if self._server else 0
+
+    @property
+    def url(self) -> str:
+        """What to open in a browser on this machine, its secret included."""
+        return self.link(self.gate.owner)
+
+    def link(self, key: Key) -> str:
+        """Give the address that a key opens."""
+        return url_of(self._settings.host, self.port, key)
+
+    def start(self) -> None:
+        """Serve the page.
+
+        Raises:
+            EnvironmentProblem: viser is too old to be safe, or the address cannot be listened on.
+        """
+        check_viser(version("viser"))
+        check_address(self._settings.host, self._settings.allow_network)
+        server = self._server = GuardedServer(self.gate, self.traffic, self._settings.host, self._settings.port)
+        server.gui.configure_theme(control_width="large", dark_mode=True, show_logo=False, show_share_button=False)
+        server.gui.main_panel.dock_right()
+        self._build(server)
+        up = cameras.world_up(self._run.frames)
+        server.scene.set_up_direction(up)
+        cameras.set_initial(server, self._first_pose(up))
+        server.on_client_connect(self._meet)
+        server.on_client_disconnect(lambda page: self._leave(page.client_id))
+
+    def _first_pose(self, up: np.ndarray) -> cameras.Pose:
+        """Look at the whole from one corner above."""
+        index = self._run.shards.index
+        low, high = np.min([s.low for s in index.shards], axis=0), np.max([s.high for s in index.shards], axis=0)
+        middle, size = (low + high) / 2, float(np.linalg.norm(high - low))
+        side = np.cross(up, np.eye(3)[int(np.argmin(np.abs(up)))])
+        return cameras.Pose(middle + 0.55 * size * side + 0.35 * size * up, middle, up, np.radians(50.0))
+
+    def _build(self, server: viser.ViserServer) -> None:
+        gui = server.gui
+        with gui.add_form("Ask") as self.form:
+            self.text = gui.add_text("What", "", hint="A thing in a few words; | between names asks for any of them.")
+            ask = gui.add_button("Ask", icon=viser.Icon.SEARCH)
+        self.message = gui.add_html(paragraph("Type what you are looking for."))
+        go, clear = gui.add_button("Go to it", icon=viser.Icon.MAP_PIN), gui.add_button("Clear", color="gray")
+        self.budget = gui.add_slider(
+            "Gaussians",
+            LEAST_BUDGET,
+            MOST_BUDGET,
+            10_000,
+            BUDGET,
+            hint="On the page at most; fewer move more smoothly.",
+        )
+        self.detail = gui.add_html("")
+        ask.on_click(lambda _: self.form.submit())
+        self.form.on_submit(
+            lambda event: self.asking.put(event.client_id, lambda: self.guarded(lambda: self.ask(self.text.value)))
+        )
+        go.on_click(lambda event: self.guarded(lambda: self._go(event.client)))
+        clear.on_click(lambda _: self.guarded(self.clear))
+        self.budget.on_update(lambda _: self.again())
+
+    def guarded(self, work: Callable[[], object]) -> None:
+        """Do something; say on the page what went wrong, and go on serving."""
+        try:
+            work()
+        except LangfieldError as error:
+            self.tell(f"⚠ {error}")
+        except Exception as error:  # a page must outlive whatever a question meets
+            say(traceback.format_exc())
+            self.tell(f"⚠ This did not work ({type(error).__name__}: {str(error)[:300]}); details are in the terminal.")
+
+    def tell(self, text: str) -> None:
+        """Say something on the page."""
+        self.message.content = paragraph(text)
+
+    def _meet(self, page: viser.ClientHandle) -> None:
+        self._moves[page.client_id] = threading.Event()
+        page.camera.on_update(lambda _: self._moved(page))
+        self._moved(page)
+
+    def _leave(self, page: int) -> None:
+        self._moves.pop(page, None)
+        self.scene.forget(page)
+
+    def _moved(self, page: viser.ClientHandle) -> None:
+        """Let what goes on for a page end, and begin again once its camera rests."""
+        moves = self._moves.get(page.client_id)
+        if moves is None:
+            return
+        moves.set()
+        own = self._moves[page.client_id] = threading.Event()
+        self.refining.put(page.client_id, lambda: self.guarded(lambda: self._refine(page, own)))
+
+    def _refine(self, page: viser.ClientHandle, moved: threading.Event) -> None:
+        if moved.wait(REST_S) or page.client_id not in self._moves:
+            return
+        if self.scene.refine(page, eye_of_page(page.camera), int(self.budget.value), moved.is_set):
+            many, full = self.scene.counts(page.client_id)
+            index = self._run.shards.index
+            self.detail.content = paragraph(
+                f"{many:,} of {index.count:,} Gaussians shown, {full} of {len(index.shards)} shards in full."
+            )
+
+    def again(self) -> None:
+        """Bring all pages in line with what is wanted now."""
+        if self._server is not None:
+            for page in self._server.get_clients().values():
+                self._moved(page)
+
+    def ask(self, text: str) -> None:
+        """Ask for something in words; what fits lights up, wherever it is.
+
+        Raises:
+            QueryError: it cannot be asked, or the field has no language part.
+        """
+        texts = [part for part in text.split("|") if part.strip()] or [text]
+        self.tell("Looking …")
+        asked = self._run.questions(texts, any_of=True)
+        answer = self.answer = self._run.answer(asked)
+        start = time.perf_counter()
+        light = self._light(asked, answer)
+        self.scene.paint(light)
+        place = "nowhere solid" if answer.position is None else "at ({:.2f}, {:.2f}, {:.2f})".format(*answer.position)
+        self.tell(f"{answer.verdict[0].upper()}{answer.verdict[1:]}: {answer.note}; best in {answer.view}, {place}.")
+        say(f"asked '{answer.text}': {time.perf_counter() - start:.2f} s for the colours of all shards")
+        self.again()
+
+    def _light(self, asked: Phrases, answer: Answer) -> Callable[[int, int, np.ndarray], np.ndarray]:
+        """Give what colours a shard by the question; what is not there lights nothing."""
+        asker, level = self._run.asker, answer.level
+        everywhere = np.concatenate([found[0, level].numpy()[::64] for found in asker.relevancy(asked)])
+        low, peak = float(np.quantile(everywhere, 0.01)), max(float(everywhere.max()), answer.score)
+        threshold = max(NEUTRAL + LEAST_ABOVE, low + SHARE * (peak - low))
+        threshold = 1.1 if answer.verdict == "not in this scene" else threshold
+
+        def light(number: int, detail: int, rgb: np.ndarray) -> np.ndarray:
+            scores = asker.shard_relevancy(number, asked, detail)[0, level].numpy()
+            return colours.relevancy_colours(scores, threshold, max(LEAST_TOP, peak), rgb)
+
+        return light
+
+    def clear(self) -> None:
+        """Take the question off and show the scene as it is."""
+        self.text.value, self.answer = "", None
+        self.scene.paint(None)
+        self.tell("Type what you are looking for.")
+        self.again()
+
+    def _go(self, page: viser.ClientHandle | None) -> None:
+        """Move a page to the view that shows the answer best."""
+        if page is None or self.answer is None:
+            raise LangfieldError("nothing was asked yet", remedy="type what you are looking for")
+        answer, camera = self.answer, self._run.views[self.answer.view]
+        eye = camera.T_world_camera[:3, 3].double().numpy()
+        away = 1.0 if answer.position is None else float(np.linalg.norm(np.array(answer.position) - eye))
+        cameras.move(page, cameras.view_pose(camera, cameras.world_up(self._run.frames), away))
+
+    def stop(self) -> None:
+        """Close the page and every connection to it."""
+        for moved in self._moves.values():
+            moved.set()
+        self._moves.clear()
+        self.refining.stop()
+        self.asking.stop()
+        if self._server is not None:
+            self._server.stop()
+        self._server = None
+
+
+def serve_shards(run: ShardedRun, settings: ViewerSettings, share_minutes: float | None = None) -> None:
+    """Serve a sharded run until interrupted, saying where it can be opened.
+
+    Raises:
+        EnvironmentProblem: viser is too old to be safe, or the address cannot be listened on.
+    """
+    app = ShardApp(run, settings)
+    app.start()
+    try:
+        for line in invitation(app.url, app.port, settings.host):
+            say(line)
+        if share_minutes is not None:
+            key = app.gate.issue("reader", share_minutes)
+            say(f"to look around only, for {share_minutes:g} minutes: {app.link(key)}")
+        threading.Event().wait()
+    finally:
+        app.stop()
