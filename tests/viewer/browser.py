@@ -15,17 +15,30 @@ FLAGS = (
 
 
 @contextmanager
-def launched(width: int, height: int) -> Iterator[Any]:
-    """A tab of a fresh browser."""
+def launched() -> Iterator[Any]:
+    """A browser; pytest's fixture `browser` shares one among all tests of the page."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        yield browser.new_page(viewport={"width": width, "height": height})
+        yield browser
         browser.close()
 
 
-def until(holds: Callable[[], bool], say: Callable[[], object] = lambda: "", seconds: float = 60.0) -> None:
+@contextmanager
+def tab_of(browser: Any, width: int, height: int) -> Iterator[Any]:
+    """A tab; closed afterwards, because what it shows is drawn as long as it is open."""
+    tab = browser.new_page(viewport={"width": width, "height": height})
+    yield tab
+    tab.close()
+
+
+def field_of(tab: Any, label: str) -> Any:
+    """The input beside a label of the panel."""
+    return tab.locator(f"xpath=//*[normalize-space(text())='{label}']/following::input[1]").first
+
+
+def until(holds: Callable[[], bool], say: Callable[[], object] = lambda: "", seconds: float = 240.0) -> None:
     """Wait until something holds; fails with what `say` gives."""
     end = time.monotonic() + seconds
     while not holds():

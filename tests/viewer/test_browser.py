@@ -1,7 +1,6 @@
 """The page in a real browser: words typed by a person colour the right pixels, and markup stays text."""
 
 import io
-import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,28 +10,17 @@ import pytest
 from PIL import Image
 
 from langfield.viewer.app import ViewerApp, ViewerSettings
+from tests.viewer.browser import tab_of
 from tests.viewer.scene import MadeUpRun
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist --headless"
-)
-pytest.importorskip("playwright", reason="playwright is not installed (pip install playwright)")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH (apt-get install chromium)")
 
 
 @pytest.fixture
-def page(run: MadeUpRun) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
+def page(run: MadeUpRun, browser: Any) -> Iterator[Any]:
     app = ViewerApp(run, ViewerSettings(port=0))
     app.start()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        tab = browser.new_page(viewport={"width": 640, "height": 360})
+    with tab_of(browser, 640, 360) as tab:
         tab.goto(app.url)
         yield tab
-        browser.close()
     app.stop()
 
 

@@ -19,11 +19,9 @@ from plyfile import PlyData
 from langfield.viewer import cameras
 from langfield.viewer.app import ViewerApp, ViewerSettings
 from tests.scenes.tabletop import names
-from tests.viewer.browser import CHROMIUM, launched, until
+from tests.viewer.browser import tab_of, until
 from tests.viewer.tabletop_run import tabletop_run, truth
 
-pytest.importorskip("playwright", reason="playwright is not installed (pip install playwright)")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH (apt-get install chromium)")
 VIEW, THING = 2, "teapot"
 
 
@@ -96,13 +94,13 @@ def overlap(seen: np.ndarray, true: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="module")
-def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+def person(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Person]:
     folder = tmp_path_factory.mktemp("tabletop")
     run, kind = tabletop_run(folder / "run")
     app = ViewerApp(run, ViewerSettings(port=0))
     app.start()
     (folder / "screenshots").mkdir()
-    with launched(1240, 600) as tab:
+    with tab_of(browser, 1240, 600) as tab:
         yield Person(app, kind, tab, folder / "screenshots")
     app.stop()
 

@@ -12,11 +12,15 @@ from langfield.field.at_time import at_time
 from langfield.run import Run, open_run
 from langfield.suite.sentences import MiniLmSentences
 from langfield.viewer.app import ViewerApp, ViewerSettings
+from langfield.viewer.panels.select import look_of
 from langfield.viewer.splats import SplatScene
 from langfield.viewer.timeline import StateBand, Timeline, bands_html
 from tests.events import STEP_S, TIMES, TURNS, event_field, event_run, sinking
 from tests.suite.conftest import minilm, stored  # noqa: F401
+from tests.tiny import ball_centres
+from tests.viewer.browser import field_of, tab_of, until
 from tests.viewer.scene import made_up_run
+from tests.viewer.test_picking import place
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +121,40 @@ def test_playing_can_be_stopped(page):
     for thread in panel.players:
         thread.join(timeout=30)
     assert panel.play.label == "Play"
+
+
+def test_a_person_plays_scrubs_asks_when_and_clicks_what_moved(page, browser):
+    panel, desk, last_s = page.panels.time, page.desk, STEP_S * (TIMES - 1)
+    panel.go_to(0.0)
+    desk.select(np.zeros(0, int), "replace")
+    with tab_of(browser, 760, 480) as tab:
+        tab.goto(page.url)
+        tab.get_by_role("tab", name="Time").click(timeout=120_000)
+        tab.get_by_role("button", name="Play").click()
+        until(lambda: panel.now_s > 0.0)
+        tab.get_by_role("button", name="Stop").click()
+        until(lambda: not any(thread.is_alive() for thread in panel.players))
+
+        tab.get_by_role("slider").first.press("End")
+        until(lambda: desk.time_s == pytest.approx(last_s))
+        field_of(tab, "When").last.fill("When has the red ball gone out?")
+        field_of(tab, "When").last.press("Enter")
+        tab.get_by_text("The red ball: found, 2.00 to 4.75 s").wait_for(timeout=120_000)
+        assert desk.time_s == pytest.approx(STEP_S * TURNS["red ball"], abs=0.01)
+        assert tab.get_by_text("2.00 s", exact=True).is_visible()  # of the axis below the bands
+
+        tab.get_by_role("slider").first.press("End")
+        until(lambda: desk.time_s == pytest.approx(last_s))
+        look, box = look_of(page._server.get_clients()[max(page._server.get_clients())]), _canvas(tab)
+        across, down = place(look, ball_centres()[1] - [0, 0, 0.8])
+        tab.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"], delay=150)
+        until(lambda: desk.document.selection.tolist() == list(range(250, 500)), lambda: desk.document.selection)
+        tab.get_by_text("The green ball is whole.").first.wait_for(timeout=60_000)
+        event = panel.events.options[-1]
+        field_of(tab, "Go to").click()
+        tab.get_by_role("option", name=event).click()
+        until(lambda: desk.time_s == pytest.approx(float(event.split()[0]), abs=0.01))
+
+
+def _canvas(tab):
+    return tab.locator("canvas").first.bounding_box()
