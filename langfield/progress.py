@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.console import Console
@@ -13,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 T = TypeVar("T")
 About = tuple[str, Callable[[], str] | None]
 LINE_EVERY_S = 10.0
+_WATCHER: ContextVar[Callable[[int, int], object] | None] = ContextVar("watcher", default=None)
 
 
 def console() -> Console:
@@ -23,6 +26,26 @@ def console() -> Console:
 def say(text: str) -> None:
     """Print one line for the person who waits; markup in it is not interpreted."""
     console().print(text, markup=False)
+
+
+@contextmanager
+def watched(tell: Callable[[int, int], object]) -> Iterator[None]:
+    """Have somebody told of the steps taken inside, in this thread alone; what `tell` raises ends the work.
+
+    Args:
+        tell: takes how many steps are done, and how many there are.
+    """
+    token = _WATCHER.set(tell)
+    try:
+        yield
+    finally:
+        _WATCHER.reset(token)
+
+
+def step(done: int, total: int) -> None:
+    """Say that a step of work too short for a bar is done, where somebody watches."""
+    if (tell := _WATCHER.get()) is not None:
+        tell(done, total)
 
 
 def track(

@@ -26,13 +26,19 @@ from langfield.viewer.gate import LIMITS, Gate, Key, Limits
 from langfield.viewer.guard import GuardedServer
 from langfield.viewer.newest import Newest
 from langfield.viewer.panels.ask import AskPanel
+from langfield.viewer.panels.diagnose import DiagnosePanel
 from langfield.viewer.panels.edit import EditPanel
+from langfield.viewer.panels.find import FindPanel
 from langfield.viewer.panels.help import HelpPanel, commands
+from langfield.viewer.panels.query import QueryPanel
 from langfield.viewer.panels.select import SelectPanel
 from langfield.viewer.panels.show import ShowPanel
+from langfield.viewer.panels.status import StatusPanel
+from langfield.viewer.panels.teach import TeachPanel
 from langfield.viewer.panels.time import TimePanel
 from langfield.viewer.panels.views import ViewsPanel
 from langfield.viewer.places import Ground
+from langfield.viewer.rows import Rows
 from langfield.viewer.splats import SplatScene
 from langfield.viewer.traffic import Traffic
 
@@ -53,6 +59,10 @@ class ViewerSettings:
     """Text encoder to ask with; the run's own by default."""
     allow_network: bool = False
     """Listen on an address that others reach."""
+    texts: tuple[str, ...] = ()
+    """Who may write descriptions and rewrites of questions, beside templates (`langfield.suite.textgen`)."""
+    encoders: tuple[str, ...] = ()
+    """Further image encoders that may tell things apart."""
     limits: Limits = LIMITS
 
 
@@ -116,7 +126,7 @@ class ViewerApp:
         run, spec = self._run, self._settings.text_encoder
         self._encoders = Encoders(cache(lambda: run.text_encoder(spec)), cache(run.image_encoder))
         self._desk = Desk(self._run, Asker(still, ground, self._encoders), self.scene)
-        self.panels = Panels(self._desk, server, self.newest)
+        self.panels = Panels(self._desk, server, self.newest, self._settings)
         self._desk.refresh()
         desk = self._desk
         # Not said here: this is the thread that sends, and the page may be busy with a question.
@@ -161,13 +171,21 @@ class ViewerApp:
 class Panels:
     """All panels, in the order they are shown in."""
 
-    def __init__(self, desk: Desk, server: viser.ViserServer, newest: Newest) -> None:
+    def __init__(self, desk: Desk, server: viser.ViserServer, newest: Newest, settings: ViewerSettings) -> None:
+        self.status = StatusPanel(desk, server)
         tabs = server.gui.add_tab_group()
         with tabs.add_tab("Ask", viser.Icon.SEARCH):
             self.ask = AskPanel(desk, server, newest)
+            self.query = QueryPanel(desk, server, settings.texts)
             self.show = ShowPanel(desk, server)
         with tabs.add_tab("Select", viser.Icon.POINTER):
             self.select = SelectPanel(desk, server)
+        with tabs.add_tab("Teach", viser.Icon.SCHOOL):
+            self.teach = TeachPanel(desk, server)
+        with tabs.add_tab("Find", viser.Icon.LIST_SEARCH):
+            self.find = FindPanel(desk, server, self._look_at)
+        with tabs.add_tab("Diagnose", viser.Icon.STETHOSCOPE):
+            self.diagnose = DiagnosePanel(desk, server, self._look_at, settings.encoders)
         with tabs.add_tab("Edit", viser.Icon.PENCIL):
             self.edit = EditPanel(desk, server)
         with tabs.add_tab("Views", viser.Icon.CAMERA):
@@ -179,6 +197,9 @@ class Panels:
         self.redo = server.gui.add_button("Redo", icon=viser.Icon.ARROW_FORWARD_UP, color="gray")
         self.undo.on_click(lambda _: desk.guarded(desk.undo))
         self.redo.on_click(lambda _: desk.guarded(desk.redo))
+
+    def _look_at(self, client: viser.ClientHandle | None, rows: Rows) -> None:
+        self.views.look_at(client, rows)
 
 
 def serve(

@@ -14,11 +14,15 @@ from langfield.errors import QueryError
 from langfield.field.types import Field
 from langfield.query.calibrate import Calibrator, Judgement
 from langfield.query.gaussians import select_gaussians
+from langfield.query.heads import ask_head
 from langfield.query.image import language_of
+from langfield.query.methods import By, ask_by, words_of
 from langfield.query.relevancy import CANONICALS, Phrases, encode_phrases
 from langfield.query.similarity import Similarity
 from langfield.query.vocabulary import encode_vocabulary
 from langfield.raster.types import Gaussians
+from langfield.suite.choose import choose
+from langfield.suite.head import Head
 from langfield.suite.types import ImageEncoder, TextEncoder
 from langfield.viewer.decoded import DecodedCodes
 from langfield.viewer.places import LEAST_ABOVE, Ground, Place
@@ -61,7 +65,7 @@ class Asker:
     def __init__(self, field: Field, ground: Ground, encoders: Encoders) -> None:
         self.field = field
         """As it is at the time that is shown."""
-        self._encoders, self._ground, self._stale = encoders, ground, False
+        self.encoders, self._ground, self._stale = encoders, ground, False
         self._text: TextEncoder | None = None
         self._image: ImageEncoder | None = None
         self._decoded: DecodedCodes | Similarity | None = None
@@ -83,19 +87,38 @@ class Asker:
         """Whether the text encoder is loaded and the codes are decoded."""
         return self._text is not None and self._decoded is not None
 
-    def ask(self, text: str, negatives: Sequence[str] = CANONICALS) -> Found:
+    def ask(self, text: str, negatives: Sequence[str] = CANONICALS, by: By | None = None) -> Found:
         """Ask for something in words; several names with "|" between them ask for any of them.
+
+        Args:
+            text: what.
+            negatives: what it is held against.
+            by: a method that reads the words; None for the words as they are.
 
         Raises:
             QueryError: the text cannot be asked, or the field has no language part.
+            SettingsError: there is no such method.
         """
         _, codec = language_of(self.field)
         texts = [part for part in text.split("|") if part.strip()] or [text]
         # Words are checked before an encoder is loaded: it may take seconds.
         encode_phrases(_Blank(codec.dim), texts, codec.dim, negatives)
-        self._text = self._text or self._encoders.text()
-        phrases = encode_phrases(self._text, texts, codec.dim, negatives)
-        return self._answer(text.strip(), phrases.any_of() if len(texts) > 1 else phrases)
+        self._text = self._text or self.encoders.text()
+        if by is None:
+            phrases = encode_phrases(self._text, texts, codec.dim, negatives)
+            return self._answer(text.strip(), phrases.any_of() if len(texts) > 1 else phrases)
+        phrases = ask_by(self.field, self._text, [part.strip() for part in texts], by, negatives)
+        together = getattr(choose("ask", by.method).module, "TOGETHER", False)
+        return self._answer(text.strip(), phrases if together or len(texts) == 1 else phrases.any_of())
+
+    def ask_head(self, head: Head) -> list[Found]:
+        """Ask for every name of what was taught.
+
+        Raises:
+            QueryError: the head is of another encoder, or the field has no language part.
+        """
+        phrases = ask_head(head, language_of(self.field)[1].dim)
+        return [replace(self._answer(name, phrases.row(i)), in_words=False) for i, name in enumerate(head.names)]
 
     def ask_like(self, row: int, level: int, negatives: Sequence[str] = CANONICALS) -> Found:
         """Ask for what is like a Gaussian.
@@ -137,12 +160,12 @@ class Asker:
             QueryError: the field has no language part.
         """
         language_of(self.field)
-        self._image = self._image or self._encoders.image()
+        self._image = self._image or self.encoders.image()
         return self._ask_vector(f"picture {name}", self._image.encode_images([picture]).float().cpu(), negatives)
 
     def _ask_vector(self, name: str, vector: torch.Tensor, negatives: Sequence[str]) -> Found:
         _, codec = language_of(self.field)
-        self._text = self._text or self._encoders.text()
+        self._text = self._text or self.encoders.text()
         canonicals = encode_phrases(self._text, ["thing"], codec.dim, negatives)
         about = {"name": "a picture"}
         phrases = Phrases((name,), vector, canonicals.canonicals, about, canonicals.negatives, space="image")
@@ -154,13 +177,15 @@ class Asker:
         image = self.field.provenance.get("image_encoder", "unknown")
         image = str(image.get("name", "unknown") if isinstance(image, dict) else image)
         words = phrases.encoder.get("name", "unknown")
-        about = f"{image} (pictures), {words} (question); against: {', '.join(phrases.negatives)}"
+        about = f"{image} (pictures), {words} (question)"
+        about += f"; against: {', '.join(phrases.negatives)}" if any(phrases.negatives) else ""
+        about = "; ".join((about, *words_of(phrases.encoder)))
         places = tuple(self.ground.place(level) for level in scores)
         return Found(name, scores, places, about, self._judge(phrases), phrases.space == "text")
 
     def _judge(self, phrases: Phrases) -> Judgement:
         if self._calibrator is None:
-            self._text = self._text or self._encoders.text()
+            self._text = self._text or self.encoders.text()
             self._calibrator = Calibrator(self.field, encode_vocabulary(self._text, language_of(self.field)[1].dim))
         return self._calibrator.judge(phrases)[0]
 

@@ -14,17 +14,20 @@ from jaxtyping import Float, UInt8
 from langfield.errors import LangfieldError
 from langfield.field.at_time import at_time
 from langfield.progress import say
+from langfield.query.methods import By
 from langfield.query.relevancy import CANONICALS
 from langfield.raster.types import Gaussians
 from langfield.run import Run
 from langfield.viewer import keep, session
 from langfield.viewer.asking import Asker, Found
+from langfield.viewer.methods import Methods
 from langfield.viewer.painting import Painter
 from langfield.viewer.places import Ground
 from langfield.viewer.rows import How, Rows, as_mask
 from langfield.viewer.session import Document, History, Query, Thing
 from langfield.viewer.shown import as_shown
 from langfield.viewer.splats import SplatScene
+from langfield.viewer.work import Result, Work
 
 Mode = Literal["RGB", "relevancy", "language", "depth", "instances"]
 MODES: tuple[Mode, ...] = ("RGB", "relevancy", "language", "depth", "instances")
@@ -43,6 +46,11 @@ class Desk:
         self.run, self.asker = run, asker
         self._scene, self._painter = scene, Painter(asker.field, scene.rgb)
         self.lock = threading.RLock()
+        self.work = Work(self.guarded)
+        """Slow things."""
+        self.methods = Methods(run, asker.encoders)
+        self.by: By | None = None
+        """The method that reads questions in words; None for the words as they are."""
         self.negatives: tuple[str, ...] = CANONICALS
         self.beside = False
         """Whether a new question leaves the others on the page."""
@@ -78,7 +86,7 @@ class Desk:
         """Go on with a later state of the run: its questions are asked again, selections and edits begin anew."""
         asked = [q.text for q in self.document.queries if q.in_words]
         with self.lock:
-            self.run, self.asker = run, asker
+            self.run, self.asker, self.methods = run, asker, Methods(run, asker.encoders)
             self._scene, self._painter = scene, Painter(asker.field, scene.rgb)
             self.key = keep.scene_key(run.field.gaussians)
             self.history = History(Document(len(self.ground.means)))
@@ -108,6 +116,15 @@ class Desk:
         except Exception as error:  # a page must outlive whatever a question meets
             say(traceback.format_exc())
             self.tell(f"⚠ This did not work ({type(error).__name__}: {str(error)[:300]}); details are in the terminal.")
+
+    def begin(self, label: str, action: Callable[[], Result]) -> None:
+        """Begin something slow; see `Work.start`.
+
+        Raises:
+            LangfieldError: something else is at work.
+        """
+        self.work.start(label, action)
+        self.tell("")
 
     def tell(self, text: str) -> None:
         """Say something on the page."""
@@ -172,7 +189,16 @@ class Desk:
         if not self.asker.is_ready:
             name = self.run.manifest.get("settings", {}).get("text_encoder", "of this run")
             self.tell(f"Loading the text encoder {name} and decoding the field (at the first question only) …")
-        self.show(self.asker.ask(text, self.negatives))
+        self.show(self.asker.ask(text, self.negatives, self.by))
+
+    def answer(self, text: str) -> Callable[[], None]:
+        """Find an answer, which may take long; gives what puts it on the page.
+
+        Raises:
+            LangfieldError: it cannot be asked.
+        """
+        found = self.asker.ask(text, self.negatives, self.by)
+        return lambda: self.show(found)
 
     def show(self, found: Found) -> None:
         """Put an answer on the page."""
@@ -233,4 +259,4 @@ class Desk:
             self.negatives = tuple(words) or CANONICALS
             query = self.document.query
         if query is not None and query.in_words:
-            self.show(self.asker.ask(query.text, self.negatives))
+            self.show(self.asker.ask(query.text, self.negatives, self.by))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from langfield.errors import LangfieldError
+from langfield.suite.head import Head
+from langfield.viewer.lesson import Lesson
 from langfield.viewer.rows import EMPTY, How, Rows, combine, frozen, no_rows
 
 MOST_QUERIES = 8
@@ -122,6 +124,9 @@ class Document:
     selection: Rows = field(default_factory=no_rows)
     named: Mapping[str, Rows] = field(default_factory=dict)
     edits: Edits = field(default_factory=Edits)
+    lesson: Lesson = field(default_factory=Lesson)
+    taught: Head | None = None
+    """What was learnt last."""
 
     @property
     def query(self) -> Query | None:
@@ -140,6 +145,13 @@ def ask(document: Document, query: Query, beside: bool) -> Document:
     taken = {q.colour for q in others}
     colour = next(c for c in PALETTE if c not in taken)
     return replace(document, queries=(*others, replace(query, colour=colour)), active=len(others))
+
+
+def ask_all(document: Document, queries: Sequence[Query], beside: bool) -> Document:
+    """Put questions that belong together on the page, in place of all others or beside them."""
+    for i, query in enumerate(queries):
+        document = ask(document, query, beside or i > 0)
+    return document
 
 
 def drop(document: Document, index: int) -> Document:

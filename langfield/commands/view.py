@@ -18,6 +18,8 @@ def view(
     port: int = 7007,
     allow_network: bool = False,
     share_minutes: float | None = None,
+    texts: tuple[str, ...] = (),
+    encoders: tuple[str, ...] = (),
 ) -> None:
     """Open a field in the browser: type words, see where they are.
 
@@ -27,6 +29,9 @@ def view(
         host: address to listen on; any but this machine's own needs --allow-network.
         port: port to listen on; the next free one where it is in use.
         allow_network: let others on the network reach the page.
+        texts: who may write descriptions and rewrites of questions: file:TEXTS.json, endpoint:SETTINGS.json,
+            transformers:FOLDER_OR_NAME.
+        encoders: further image encoders that may tell things apart under Diagnose, such as openclip:MODEL/TAG.
         share_minutes: also print a link for others that only allows to look around, for so long.
     """
     from langfield.field.shard_index import is_sharded
@@ -35,7 +40,8 @@ def view(
     from langfield.viewer.shard_app import serve_shards
     from langfield.viewer.watching import Snapshots, is_training, locate, open_anything
 
-    run, settings = locate(run), ViewerSettings(host, port, allow_network=allow_network)
+    settings = ViewerSettings(host, port, allow_network=allow_network, texts=texts, encoders=encoders)
+    run = locate(run)
     if is_sharded(run) and (sharded := open_sharded(run)) is not None:
         return serve_shards(sharded, settings, share_minutes)
     watch = Snapshots(run) if is_training(run) else None

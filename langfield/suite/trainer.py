@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from langfield.artefacts import content_key, read_tensors, write_tensors
 from langfield.errors import FormatError, SettingsError
+from langfield.progress import step as told
 
 Objective = Callable[[Int64[Tensor, " B"]], Mapping[str, Tensor]]
 """Rows of the examples to named terms of the loss, weighed already; their sum goes down."""
@@ -137,6 +138,7 @@ class _Run:
             optimiser.step()
             self.history.append({name: float(term.detach()) for name, term in terms.items()})
             self.step = step + 1
+            told(sum(s.steps for s in self.stages[: self.stage]) + self.step, sum(s.steps for s in self.stages))
             if self.checkpoint and (self.step % self.checkpoint.every == 0 or self.step == stage.steps):
                 self.keep(self.checkpoint.path, optimiser, moving)
         for parameter in moving.values():

@@ -72,7 +72,7 @@ def lit(app: ViewerApp) -> np.ndarray:
 def words(app: ViewerApp) -> str:
     """What the page says."""
     assert app.panels is not None
-    return app.panels.ask.message.content + app.panels.ask.answers.content
+    return app.panels.status.message.content + app.panels.ask.answers.content
 
 
 def test_a_question_recolours_only_the_right_ball(app: ViewerApp):

@@ -103,7 +103,7 @@ def test_gaussians_alone_are_shown(tmp_path: Path):
         assert len(app.scene.rgb) == 500
         app.ask("red ball")
         assert app.panels is not None
-        assert "no language part" in app.panels.ask.message.content
+        assert "no language part" in app.panels.status.message.content
         app.desk.select(np.arange(50), "replace")
         app.desk.keep_selection("some")
         assert app.panels.select.named.options == ("some",)

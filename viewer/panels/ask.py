@@ -11,7 +11,7 @@ from langfield.errors import QueryError
 from langfield.query.relevancy import CANONICALS
 from langfield.viewer.desk import Desk
 from langfield.viewer.newest import Newest
-from langfield.viewer.panels.say import answers_html, paragraph
+from langfield.viewer.panels.say import answers_html
 from langfield.viewer.uploads import uploaded_picture
 
 MOST_NEGATIVES = 32
@@ -33,7 +33,6 @@ class AskPanel:
             ask = gui.add_button("Ask", icon=viser.Icon.SEARCH)
         self.beside = gui.add_checkbox("Keep other questions", False, hint="Each gets a colour of its own.")
         clear = gui.add_button("Clear", icon=viser.Icon.X, color="gray")
-        self.message = gui.add_html(paragraph(desk.message))
         self.answers = gui.add_html("")
         with gui.add_folder("Other ways to ask", expand_by_default=False):
             self.negatives = gui.add_text(
@@ -51,7 +50,12 @@ class AskPanel:
         desk.listen(self.refresh)
 
     def _submit(self, client: int | None, text: str) -> None:
-        self._later(client, lambda: self._desk.ask(text))
+        desk = self._desk
+        if desk.by is None:
+            self._later(client, lambda: desk.ask(text))
+        else:
+            label = f"asking by {desk.by.method.partition(':')[0]}"
+            desk.guarded(lambda: desk.begin(label, lambda: desk.answer(text)))
 
     def _later(self, client: int | None, work: Callable[[], object]) -> None:
         self._newest.put(client, lambda: self._desk.guarded(work))
@@ -74,5 +78,4 @@ class AskPanel:
     def refresh(self) -> None:
         """Bring the words in line."""
         document = self._desk.document
-        self.message.content = paragraph(self._desk.message)
         self.answers.content = answers_html(document.queries, document.active)

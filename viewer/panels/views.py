@@ -12,6 +12,7 @@ from langfield.errors import LangfieldError
 from langfield.viewer import cameras, filming
 from langfield.viewer.desk import Desk
 from langfield.viewer.panels.select import look_of
+from langfield.viewer.rows import Rows
 
 NO_VIEW: str = "(choose a view)"
 NO_BOOKMARK: str = "(none yet)"
@@ -54,6 +55,11 @@ class ViewsPanel:
         if client is not None and frame is not None:
             distance = cameras.distance_seen(frame.camera, self._desk.gaussians)
             cameras.move(client, cameras.view_pose(frame.camera, self._up, distance))
+
+    def look_at(self, client: viser.ClientHandle | None, rows: Rows) -> None:
+        """Move a page's camera to the view that shows some Gaussians best."""
+        frame = self._desk.ground.best_view(rows)
+        self.go(client, frame and frame.name)
 
     def go_to_best(self, client: viser.ClientHandle | None) -> None:
         """Move a page's camera to the view that shows the answer best."""

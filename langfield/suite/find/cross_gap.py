@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from langfield.errors import SettingsError
+from langfield.progress import step
 from langfield.suite.slots import Items
 from langfield.suite.trainer import frozen
 
@@ -98,11 +99,12 @@ def invert(model: ClipModel, vectors: Float[Tensor, "M D"], settings: Settings) 
     optimiser = torch.optim.AdamW([words], settings.lr, weight_decay=settings.weight_decay)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(settings.steps, 1))
     with frozen(model.module), torch.enable_grad():
-        for _ in range(settings.steps):
+        for done in range(settings.steps):
             optimiser.zero_grad(set_to_none=True)
             (1 - (texts() * vectors).sum(dim=1)).sum().backward()  # a sum: each word goes its own way
             optimiser.step()
             falling.step()
+            step(done + 1, settings.steps)
     with torch.no_grad():
         return normalize(texts().float(), dim=1)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from langfield.suite.model import ClipModel
 
 NEEDS = ()
+UNLABELLED = True
 UNKNOWN = -1
 
 
