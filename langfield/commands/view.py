@@ -16,6 +16,7 @@ def view(
     run: Annotated[Path, tyro.conf.Positional],
     host: str = "127.0.0.1",
     port: int = 7007,
+    *,
     allow_network: bool = False,
     share_minutes: float | None = None,
     texts: tuple[str, ...] = (),
