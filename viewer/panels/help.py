@@ -82,6 +82,7 @@ STEPS = (
     "Ask: type a thing and press Enter. Bright is relevant; the list says score, place and best view.",
     "Move the threshold over the histogram until the thing alone is lit.",
     "Select: click a thing, or take what is lit; grow, shrink, save it under a name, export it.",
+    "Teach: click things, say what they are and are not, learn. Find: what is like them, here or in another run.",
     "Edit: isolate, hide, recolour, move; save the result as a new scene. Undo takes anything back.",
     "Ctrl+K (or Cmd+K) opens all commands by name.",
 )
