@@ -24,6 +24,7 @@ from langfield.progress import track
 from langfield.raster.types import Gaussians
 from langfield.run import Run
 from langfield.viewer.app import ViewerApp, ViewerSettings
+from langfield.viewer.shard_app import ShardApp
 
 DIM, THINGS = 512, 48
 QUIET_S = 0.04
@@ -83,7 +84,7 @@ def made_up(count: int, folder: Path) -> MadeUp:
 class Page:
     """The wire's other end: takes everything in, as a browser would, and throws it away."""
 
-    def __init__(self, app: ViewerApp) -> None:
+    def __init__(self, app: ViewerApp | ShardApp) -> None:
         cookie = f"{app.gate.cookie}={app.gate.owner.secret}"
         self._socket = connect(
             f"ws://127.0.0.1:{app.port}", subprotocols=[f"viser-v{viser.__version__}"],  # pyright: ignore

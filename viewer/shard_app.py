@@ -52,6 +52,11 @@ class ShardApp:
         return self._server.get_port() if self._server else 0
 
     @property
+    def pages(self) -> list[int]:
+        """Numbers of the open pages."""
+        return list(self._moves)
+
+    @property
     def url(self) -> str:
         """What to open in a browser on this machine, its secret included."""
         return self.link(self.gate.owner)

@@ -91,6 +91,10 @@ class ShardScene:
         many = sum(self._shards.index.shards[i].levels[s.level].count for i, s in list(shown.items()))
         return many, sum(s.level == 0 for s in list(shown.values()))
 
+    def shards_on(self, page: int) -> int:
+        """Give how many shards a page has anything of."""
+        return len(self._pages.get(page, {}))
+
     def refine(self, page: viser.ClientHandle, eye: Eye, budget: int, moved: Callable[[], bool]) -> bool:
         """Bring a page to what its camera needs, what takes room away first, then near to far.
 

@@ -17,7 +17,13 @@ from langfield.query.gaussians import gaussian_relevancy
 from langfield.query.relevancy import CANONICALS, Phrases, encode_phrases, relevancy
 from langfield.sharded import ShardedRun, open_sharded
 from langfield.suite.types import TextEncoder
-from langfield.viewer.measure import Hashes
+from langfield.viewer.app import ViewerSettings
+from langfield.viewer.measure import CAMERA, Hashes, Page
+from langfield.viewer.shard_app import ShardApp
+
+POLL_S = 0.01
+DOWN = (0.0, 1.0, 0.0, 0.0)
+"""Turns a page's camera to look along -z."""
 
 
 def bench_shards(what: ShardBench) -> dict[str, Any]:
@@ -28,10 +34,10 @@ def bench_shards(what: ShardBench) -> dict[str, Any]:
         that process; the same of reading the whole field, and the time of decoding every vector as a multiple.
     """
     made = prepare(what)
-    ours, whole = _apart(measure_shards, what), _apart(measure_whole, what)
+    ours, page, whole = (_apart(work, what) for work in (measure_shards, measure_page, measure_whole))
     decoded = ours.pop("decode_s")
     return {
-        **made, **ours, **whole,
+        **made, **ours, **page, **whole,
         "times_decoding_every_vector": round(decoded / ours["all_gaussians_s"], 1),
         "times_reading_the_whole_field": round(whole["whole_open_and_ask_s"] / ours["open_and_first_ask_s"], 1),
     }  # fmt: skip
@@ -116,6 +122,37 @@ def decode_all(run: ShardedRun, phrases: Phrases) -> float:
     for part in codes.flatten(0, 1).split(2**16):
         relevancy(run.shards.codec.decode(part), phrases.positives, phrases.canonicals)
     return (time.perf_counter() - start) * run.shards.count / codes.shape[1]
+
+
+def measure_page(what: ShardBench) -> dict[str, Any]:
+    """Open the page over the wire: seconds until something of all is there, and until a camera has its detail."""
+    run = _opened(what)
+    app = ShardApp(run, ViewerSettings(port=0))
+    app.start()
+    start = time.perf_counter()
+    page = Page(app)
+    try:
+        while not any(app.scene.counts(i)[0] for i in app.pages):
+            time.sleep(POLL_S)
+        while app.scene.shards_on(app.pages[0]) < len(run.shards):
+            time.sleep(POLL_S)
+        coarse, sent = time.perf_counter() - start, app.scene.sent_bytes
+        app.refining.wait()
+        start = time.perf_counter()
+        page.send({**CAMERA, "wxyz": DOWN})
+        while app.scene.sent_bytes == sent:
+            time.sleep(POLL_S)
+        app.refining.wait()
+        fine = time.perf_counter() - start
+        many, full = app.scene.counts(app.pages[0])
+    finally:
+        page.close()
+        app.stop()
+    return {
+        "page_first_picture_s": round(coarse, 3), "page_first_bytes": sent, "page_fine_s": round(fine, 3),
+        "page_bytes": app.scene.sent_bytes, "page_gaussians": many, "page_shards_in_full": full,
+        "page_most_mib": _peak_mib(),
+    }  # fmt: skip
 
 
 def measure_whole(what: ShardBench) -> dict[str, Any]:

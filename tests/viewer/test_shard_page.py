@@ -131,7 +131,7 @@ def test_colours_are_painted_on_every_level(run):
 
 
 def test_a_page_over_the_wire_gets_finer_where_it_goes(app, run):
-    page = Page(app)  # pyright: ignore
+    page = Page(app)
     try:
         until(lambda: sum(app.scene.counts(i)[0] for i in app._moves) > 0)
         until(lambda: app.refining.wait(0.1))
