@@ -115,7 +115,7 @@ class ClusterBench:
     """Towns of rising size as scenes/make_town.py --features writes them: equality and throughput use the first,
     memory all of them."""
     real: Path | None = None
-    """A capture whose photos are given to the real models, for what they cost."""
+    """A capture whose photos are given to the real models: what one costs, and many at once."""
     real_photos: int = 50
     """Photos of it."""
     workers: tuple[int, ...] = (1, 2, 4)
@@ -127,7 +127,7 @@ class ClusterBench:
     out: Path = Path("outputs/bench_cluster")
     """Folder of what is found; run again, it goes on from there."""
     only: tuple[str, ...] = ()
-    """Parts: equal, memory, overhead, throughput, costs; all where empty."""
+    """Parts: equal, memory, overhead, throughput, costs, real; all where empty."""
     redo: tuple[str, ...] = ()
     """Parts that are measured again."""
 
