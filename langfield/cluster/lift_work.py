@@ -110,16 +110,20 @@ class PartWork:
             total = merge([])
             for at in range(0, len(looks), MERGED_AT_ONCE):
                 files = looks[at : at + MERGED_AT_ONCE]
-                total = merge([total, *(_slice(store.fetch("looks", file), part) for file in files)])
+                total = merge([total, *(slice_of(store.fetch("looks", file), part) for file in files)])
             write_tensors(path, total.tensors())
             store.keep(path)
         return path.relative_to(store.root)
 
 
-def _slice(file: Path, part: int) -> Sums:
+def slice_of(file: Path, part: int) -> Sums:
+    """Read what `LookWork` left of one part.
+
+    Raises:
+        FormatError: the file is damaged.
+    """
     start, stop = read_rows(file, part, part + 2, ["first"])["first"].tolist()
-    rows = read_rows(file, start, stop, ["key", "steps"])
-    return Sums(rows["key"], rows["steps"])
+    return load_sums(read_rows(file, start, stop, ["key", "steps"]))
 
 
 @dataclass(frozen=True)
@@ -197,8 +201,12 @@ def read_scene(file: Path) -> tuple[Gaussians, Int64[Tensor, " N"]]:
         FormatError: the file is damaged.
     """
     tensors, _ = read_tensors(file)
-    owner = tensors.pop("owner", None)
-    if owner is None or set(tensors) != set(Gaussians.__dataclass_fields__) or len(owner) != len(tensors["means"]):
+    owner = tensors.pop("owner", torch.zeros(0))
+    n = len(owner) if owner.ndim else 0
+    shapes = {"means": (n, 3), "quats": (n, 4), "log_scales": (n, 3), "logit_opacities": (n,)}
+    sh = tensors.get("sh", torch.zeros(0))
+    whole = {name: tuple(t.shape) for name, t in tensors.items() if name != "sh"} == shapes
+    if not whole or owner.dtype != torch.int64 or sh.ndim != 3 or (len(sh), sh.shape[2]) != (n, 3):
         raise FormatError("not a scene of a cluster", file, "run the same command again")
     return Gaussians(**tensors), owner
 
@@ -245,6 +253,7 @@ def read_list(store: Store, file: Path) -> list[list[str]]:
         FormatError: the file is damaged.
     """
     found = read_json(store.fetch("lists", file))
-    if not isinstance(found, list) or not all(isinstance(row, list) for row in found):
+    rows = isinstance(found, list) and all(isinstance(row, list) for row in found)
+    if not rows or not all(isinstance(name, str) and len(row) == 2 for row in found for name in row):
         raise FormatError("not a list of a cluster", file, "run the same command again")
     return found

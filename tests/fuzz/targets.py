@@ -54,7 +54,7 @@ from langfield.suite.captions.store import Captions, ObjectCaptions, read_captio
 from langfield.suite.head import Head, read_head, write_head
 from tests.blobs import blob_gaussians, look
 from tests.field.test_at_time import moving_field
-from tests.fuzz import timed
+from tests.fuzz import clustered, timed
 from tests.fuzz.spoil import spoil_bytes, spoil_json_file, spoil_npz, spoil_safetensors
 
 Files = dict[str, bytes]
@@ -392,6 +392,7 @@ TARGETS: dict[str, Target] = {
     "online": Target(online_folder, {**TENSORS, **JSON}, use_online, 100),
     "captions": Target(captions_folder, {**JSON, ".jsonl": spoil_bytes}, use_captions, 100),
     "head": Target(head_folder, TENSORS, lambda p: read_head(p / "head.safetensors").relevancy(torch.zeros(6)), 8),
+    "cluster": Target(clustered.cluster_folder, {**TENSORS, **JSON}, clustered.use_cluster, 8),
     "sums": Target(sums_folder, TENSORS, lambda p: load_sums(read_tensors(p / "sums.safetensors")[0])),
 }
 

@@ -1,0 +1,59 @@
+"""bench cluster measures once, and says what is not equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langfield.artefacts import read_json, write_json
+from langfield.commands import bench_cluster as module
+from langfield.commands.bench_cluster import bench_cluster
+from langfield.commands.bench_options import ClusterBench
+from langfield.commands.cluster_bench.point import Point
+from langfield.errors import SettingsError
+
+
+def town(folder: Path, photos: int) -> Path:
+    (folder / "language_features").mkdir(parents=True)
+    write_json(folder / "transforms.json", {"frames": [{}] * photos})
+    return folder
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
+    points: list[Point] = []
+
+    def measure(point: Point) -> dict[str, Any]:
+        points.append(point)
+        stages = {name: {"per_second_steady": float(point.workers), "rss_mib": 500.0} for name in module.STEADY}
+        codes = "equal" if point.workers < 4 else "other"
+        return {"codebook": "b", "codes": codes, "reliability": "r", "serial": {"codes_that_differ": 0},
+                "stages": stages, "seconds": 1.0, "rss_mib": 100.0}  # fmt: skip
+
+    monkeypatch.setattr(module, "measure", measure)
+    return points
+
+
+def test_resumes_and_says_what_differs(asked: list[Point], tmp_path: Path):
+    what = ClusterBench((town(tmp_path / "a", 5), town(tmp_path / "b", 250)), out=tmp_path / "out",
+                        only=("equal", "memory", "throughput"), repeats=2)  # fmt: skip
+    found = bench_cluster(what)
+    equal = found["equal"]["equal for (1, 2, 4) workers"]
+    assert (equal["codebook"], equal["codes"]) == (True, False)
+    assert found["throughput"]["two workers over one, 2 runs"] == dict.fromkeys(module.STEADY, 2.0)
+    assert [p.serial for p in asked[:3]] == [True, False, False]
+    assert {p.parts for p in asked if p.data == str(what.towns[1])} == {3}
+    assert "250 photos: 1.0 s, a worker 500 MiB" in found["table"]
+    many = len(asked)
+    assert bench_cluster(what)["table"] == found["table"]
+    assert len(asked) == many, "measured once"
+    assert read_json(what.out / "cluster.json")["parts"]["equal"] == found["equal"]
+
+
+def test_no_town_no_part(tmp_path: Path):
+    with pytest.raises(SettingsError, match="no town"):
+        bench_cluster(ClusterBench((tmp_path,), out=tmp_path))
+    with pytest.raises(SettingsError, match="no such part"):
+        bench_cluster(ClusterBench((tmp_path,), out=tmp_path, only=("kills",)))
