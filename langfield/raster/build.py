@@ -16,7 +16,7 @@ from threading import Lock
 import platformdirs
 
 import langfield.cuda_kernels
-from langfield.artefacts import atomic_path
+from langfield.artefacts import atomic_path, one_at_a_time
 from langfield.errors import EnvironmentProblem, StorageError
 from langfield.progress import say
 
@@ -114,7 +114,9 @@ def load(folder: Path) -> ctypes.CDLL:
             return ctypes.CDLL(str(path))
         except OSError:  # from another system, for example: build it again below
             path.unlink(missing_ok=True)
-    build(cxx, path)
+    with one_at_a_time(folder):  # of processes that come together the first compiles
+        if not is_whole(path):
+            build(cxx, path)
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:

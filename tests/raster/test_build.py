@@ -89,3 +89,12 @@ def test_threads_that_come_first_together_get_one_library(built, tmp_path, monke
     finally:
         build._library.cache_clear()
     assert len(found) == 1
+
+
+def test_of_processes_that_come_together_one_compiles(built, tmp_path, monkeypatch):
+    """Threads stand for processes: each opens the folder for itself."""
+    compiled, compile_it = [], build.build
+    monkeypatch.setattr(build, "build", lambda *how: (compiled.append(how), compile_it(*how)))
+    with ThreadPoolExecutor(4) as workers:
+        assert {lib.lf_chunk() for lib in workers.map(lambda _: build.load(tmp_path), range(4))} == {7}
+    assert len(compiled) == 1

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from langfield.artefacts import atomic_path
+from langfield.artefacts import atomic_path, one_at_a_time
 from langfield.raster import cuda_build
 from langfield.raster.cuda_launch import Size
 
@@ -57,25 +57,30 @@ def compile_kernels(files: tuple[Path, ...], checked: bool = False) -> Path:
     version = subprocess.run([cxx, "--version"], capture_output=True, text=True, check=True).stdout
     key = hashlib.sha256("\0".join([version, *FLAGS, *CHECKS, str(checked), *texts]).encode()).hexdigest()[:24]
     target = Path(tempfile.gettempdir()) / "langfield-emulated" / f"{key}.so"
-    if target.is_file():
-        return target
+    with one_at_a_time(target.parent):  # of test processes that come together the first compiles
+        if not target.is_file():
+            _compile(cxx, (*files, *runtime), len(files), checked, target)
+    return target
+
+
+def _compile(cxx: str, sources: Sequence[Path], kernels: int, checked: bool, target: Path) -> None:
+    """Compile sources, the first of which are kernels."""
     with tempfile.TemporaryDirectory() as folder:
         jobs = []
-        for index, path in enumerate((*files, *runtime)):
-            extra = [*(CHECKS if checked else ()), "-include", str(HERE / "cuda_emulator.h")] if path in files else []
+        for index, path in enumerate(sources):
+            is_kernel = index < kernels
+            extra = [*(CHECKS if checked else ()), "-include", str(HERE / "cuda_emulator.h")] if is_kernel else []
             command = [cxx, *FLAGS, *extra, "-x", "c++", "-c", str(path), "-o", f"{folder}/{index}.o"]
             jobs.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
         errors = [job.communicate()[1] for job in jobs]
         if any(job.returncode for job in jobs):
             raise EmulationError("\n".join(errors))
         objects = [f"{folder}/{index}.o" for index in range(len(jobs))]
-        kernels, rest = objects[: len(files)], objects[len(files) :]
         gather = ["-r", "-nostdlib", "-Wl,--force-group-allocation", f"-Wl,-T,{HERE / 'shared.ld'}"]
-        subprocess.run([cxx, *gather, *kernels, "-o", f"{folder}/kernels.o"], check=True)
+        subprocess.run([cxx, *gather, *objects[:kernels], "-o", f"{folder}/kernels.o"], check=True)
         with atomic_path(target) as temporary:
-            link = [cxx, "-shared", "-Wl,-Bsymbolic", f"{folder}/kernels.o", *rest, "-o", str(temporary)]
+            link = [cxx, "-shared", "-Wl,-Bsymbolic", f"{folder}/kernels.o", *objects[kernels:], "-o", str(temporary)]
             subprocess.run(link, check=True)
-    return target
 
 
 class EmulatedLauncher:
