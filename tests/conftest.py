@@ -11,12 +11,13 @@ from hypothesis import settings
 
 from tests.series import FULL
 
+SERIES = ("sample", FULL)
 WORKERS = 4
 """At most; each loads torch and the models its tests ask for."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--series", choices=("sample", FULL), default="sample", help="size of soak, fuzz and kill series")
+    parser.addoption("--series", choices=SERIES, default=SERIES[0], help="size of soak, fuzz and kill series")
     parser.addoption("--found", type=Path, help="write each test's outcome, seconds and record_property here, as JSON")
 
 
@@ -32,9 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     path = config.getoption("--found")
     if path is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Found(path))
-    settings.register_profile(FULL, deadline=None)
-    if config.getoption("--series") == FULL:
-        settings.load_profile(FULL)  # before test modules are read: their decorators ask for it
+    for name in SERIES:
+        settings.register_profile(name, deadline=None)  # an example's seconds say how busy the machine is
+    settings.load_profile(config.getoption("--series"))  # before test modules are read: their decorators ask for it
 
 
 class Found:

@@ -12,6 +12,8 @@ CHROMIUM = shutil.which("chromium")
 FLAGS = (
     "--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist --headless"
 )
+PATIENCE_S = 300.0
+"""How long something may take on a busy machine before a test gives up."""
 
 
 @contextmanager
@@ -29,6 +31,7 @@ def launched() -> Iterator[Any]:
 def tab_of(browser: Any, width: int, height: int) -> Iterator[Any]:
     """A tab; closed afterwards, because what it shows is drawn as long as it is open."""
     tab = browser.new_page(viewport={"width": width, "height": height})
+    tab.set_default_timeout(1000 * PATIENCE_S)
     yield tab
     tab.close()
 
@@ -38,7 +41,7 @@ def field_of(tab: Any, label: str) -> Any:
     return tab.locator(f"xpath=//*[normalize-space(text())='{label}']/following::input[1]").first
 
 
-def until(holds: Callable[[], bool], say: Callable[[], object] = lambda: "", seconds: float = 240.0) -> None:
+def until(holds: Callable[[], bool], say: Callable[[], object] = lambda: "", seconds: float = PATIENCE_S) -> None:
     """Wait until something holds; fails with what `say` gives."""
     end = time.monotonic() + seconds
     while not holds():

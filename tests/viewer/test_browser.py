@@ -1,7 +1,6 @@
 """The page in a real browser: words typed by a person colour the right pixels, and markup stays text."""
 
 import io
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from PIL import Image
 
 from langfield.viewer.app import ViewerApp, ViewerSettings
-from tests.viewer.browser import tab_of
+from tests.viewer.browser import tab_of, until
 from tests.viewer.scene import MadeUpRun
 
 
@@ -30,27 +29,19 @@ def yellow(page: Any) -> int:
     return int(((picture[..., 0] > 200) & (picture[..., 1] > 180) & (picture[..., 2] < 90)).sum())
 
 
-def wait_for(page: Any, wanted: bool, seconds: float = 60.0) -> None:
-    """Wait until the scene has, or has no longer, a yellow thing."""
-    end = time.monotonic() + seconds
-    while (yellow(page) > 200) != wanted:
-        assert time.monotonic() < end, f"yellow pixels: {yellow(page)}"
-        time.sleep(0.2)
-
-
 def test_a_person_asks_and_sees(page: Any):
     dialogs: list[str] = []
     page.on("dialog", lambda d: (dialogs.append(d.message), d.dismiss()))
     box = page.get_by_role("textbox").first
-    box.wait_for(timeout=60_000)
+    box.wait_for()
     assert yellow(page) < 200
     box.fill("red ball")
     box.press("Enter")
-    page.get_by_text("Found:").wait_for(timeout=60_000)
-    wait_for(page, True)
+    page.get_by_text("Found:").wait_for()
+    until(lambda: yellow(page) > 200, lambda: yellow(page))
     box.fill("<img src=x onerror=alert(1)>")
     page.get_by_role("button", name="Ask", exact=True).click()
-    page.get_by_text("Not in this scene").wait_for(timeout=60_000)
+    page.get_by_text("Not in this scene").wait_for()
     assert page.get_by_text("<img src=x onerror=alert(1)>").count() == 1
-    wait_for(page, False)
+    until(lambda: yellow(page) < 200, lambda: yellow(page))
     assert not dialogs

@@ -38,7 +38,7 @@ class Person:
         assert server is not None
         before = set(server.get_clients())  # a page that is left may still be among them when the next one is there
         self.tab.goto(self.app.url)
-        self.tab.get_by_role("textbox").first.wait_for(timeout=120_000)
+        self.tab.get_by_role("textbox").first.wait_for()
         until(lambda: len(set(server.get_clients()) - before) > 0)
         client = server.get_clients()[max(set(server.get_clients()) - before)]
         frame = self.app.desk.run.frames[VIEW]
@@ -115,7 +115,7 @@ def test_a_person_finds_takes_and_carries_away_the_teapot(person: Person, record
     box = tab.get_by_role("textbox").first
     box.fill(THING)
     box.press("Enter")
-    tab.get_by_text("Found:").wait_for(timeout=60_000)
+    tab.get_by_text("Found:").wait_for()
     until(lambda: overlap(coloured(person.see()), true) > 0.6, lambda: overlap(coloured(person.see()), true))
     person.keep("2 asked")
 
@@ -146,7 +146,7 @@ def test_a_person_finds_takes_and_carries_away_the_teapot(person: Person, record
     until(lambda: overlap(pink(person.see()), true) > 0.6)
 
     person.press("Export selection")
-    tab.get_by_text("Exported to").wait_for(timeout=90_000, state="attached")
+    tab.get_by_text("Exported to").wait_for(state="attached")
     vertex = PlyData.read(str(person.app.desk.run.path / "exports" / "selection" / "selection.ply"))["vertex"]
     np.testing.assert_array_equal(vertex["x"], person.app.desk.ground.means[chosen, 0])
     mask = next(

@@ -48,48 +48,51 @@ def row(request: pytest.FixtureRequest, toy: ClipModel) -> Row:
     return Row(module, toy if "model" in module.NEEDS else None)
 
 
-def test_a_head_for_the_names_that_were_given(row):
-    head = row.fit(row.task())
+@pytest.fixture(scope="module")
+def head(row: Row) -> Head:
+    """What a row makes of its first task."""
+    return row.fit(row.task())
+
+
+def test_a_head_for_the_names_that_were_given(row, head):
     check_head(head, row.task().vectors.shape[1])
     assert head.names == SHAPES
     assert AGAINST in head.rows
 
 
-def test_examples_are_told_apart(row):
+def test_examples_are_told_apart(row, head):
     given = row.task()
-    found = row.fit(given).relevancy(given.vectors)
+    found = head.relevancy(given.vectors)
     known = given.labels >= 0
     assert (found.argmax(dim=0)[known] == given.labels[known]).all()
     assert (found[:, ~known] < 0.5).all()
 
 
-def test_one_by_one_equals_a_batch(row):
-    head, vectors = row.fit(row.task()), row.task(1).vectors
+def test_one_by_one_equals_a_batch(row, head):
+    vectors = row.task(1).vectors
     one = torch.stack([head.relevancy(vector) for vector in vectors], dim=1)
     torch.testing.assert_close(one, head.relevancy(vectors), rtol=0, atol=1e-5)
 
 
-def test_the_same_examples_give_the_same_head(row):
-    check_same(row.fit(row.task()), row.fit(row.task()))
+def test_the_same_examples_give_the_same_head(row, head):
+    check_same(head, row.fit(row.task()))
 
 
-def test_the_order_of_examples_does_not_matter(row):
+def test_the_order_of_examples_does_not_matter(row, head):
     given = row.task()
     order = torch.randperm(len(given.labels), generator=torch.Generator().manual_seed(5))
     mixed = dataclasses.replace(given, vectors=given.vectors[order], labels=given.labels[order])
-    check_same(row.fit(given), row.fit(mixed), 1e-3)
+    check_same(head, row.fit(mixed), 1e-3)
 
 
-def test_names_in_another_order_give_the_same_answers_in_that_order(row):
+def test_names_in_another_order_give_the_same_answers_in_that_order(row, head):
     given, order = row.task(), [2, 0, 1]
     place = torch.tensor([order.index(i) for i in range(3)])
     labels = torch.where(given.labels < 0, NONE_OF_THESE, place[given.labels.clamp_min(0)])
     names = tuple(SHAPES[i] for i in order)
     other = dataclasses.replace(given, labels=labels, names=names, texts=given.texts[order])
     vectors = row.task(2).vectors
-    torch.testing.assert_close(
-        row.fit(given).relevancy(vectors)[order], row.fit(other).relevancy(vectors), rtol=0, atol=1e-3
-    )
+    torch.testing.assert_close(head.relevancy(vectors)[order], row.fit(other).relevancy(vectors), rtol=0, atol=1e-3)
 
 
 def test_what_was_given_is_left_alone(row):
@@ -105,8 +108,7 @@ def test_one_example_of_one_name_will_do(row):
     assert torch.isfinite(row.fit(single).relevancy(given.vectors)).all()
 
 
-def test_a_file_gives_the_same_head(row, tmp_path):
-    head = row.fit(row.task())
+def test_a_file_gives_the_same_head(head, tmp_path):
     write_head(tmp_path / "head.safetensors", head)
     check_same(head, read_head(tmp_path / "head.safetensors"))
 
