@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Found(path))
     for name in SERIES:
         settings.register_profile(name, deadline=None)  # an example's seconds say how busy the machine is
-    settings.load_profile(config.getoption("--series"))  # before test modules are read: their decorators ask for it
+    settings.load_profile(config.option.series)  # before test modules are read: their decorators ask for it
 
 
 class Found:

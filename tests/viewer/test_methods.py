@@ -43,7 +43,7 @@ class Hand:
         self.tab.get_by_role("button", name=label, exact=True).locator("visible=true").click()
 
     def go_to(self, name: str) -> None:
-        self.tab.get_by_role("tab", name=name).click(timeout=120_000)
+        self.tab.get_by_role("tab", name=name).click()
 
     def unfold(self, title: str) -> None:
         self.tab.get_by_text(title, exact=True).locator("visible=true").click()
@@ -75,7 +75,7 @@ def test_a_person_queries_teaches_finds_and_diagnoses(app: ViewerApp, browser: A
     with tab_of(browser, 900, 560) as tab:
         hand = Hand(app, tab)
         tab.goto(app.url)
-        tab.get_by_role("textbox").first.wait_for(timeout=120_000)
+        tab.get_by_role("textbox").first.wait_for()
         ask_by_a_method(hand)
         teach_and_keep(hand)
         find_and_link(hand)
@@ -84,7 +84,7 @@ def test_a_person_queries_teaches_finds_and_diagnoses(app: ViewerApp, browser: A
         tab.get_by_role("slider").locator("visible=true").first.press("Home")
         hand.press("Look for blind pairs")
         pair = tab.get_by_role("button", name=re.compile(r"\(\d\), .*\(\d\): ")).first
-        pair.click(timeout=60_000)
+        pair.click()
         until(lambda: len(desk.document.selection) > len(RED))
         assert not desk.message.startswith("⚠"), desk.message
 
@@ -98,7 +98,7 @@ def ask_by_a_method(hand: Hand) -> None:
     box = tab.get_by_role("textbox").first
     box.fill("red circle")
     box.press("Enter")
-    tab.get_by_text("method laclip").first.wait_for(timeout=60_000)
+    tab.get_by_text("method laclip").first.wait_for()
     query = desk.document.query
     assert query is not None
     assert set(query.thing.rows.tolist()) <= set(RED.tolist())
@@ -118,7 +118,7 @@ def teach_and_keep(hand: Hand) -> None:
         hand.press("This is not")
         tab.get_by_text(f"Examples: 1 of gadget, {number} of something else.").wait_for()
     hand.press("Learn")
-    tab.get_by_text("gadget: found, 250 Gaussians").wait_for(timeout=60_000)
+    tab.get_by_text("gadget: found, 250 Gaussians").wait_for()
     assert lit(hand.app) == RED.tolist()
     hand.press("Keep what was learnt")
     tab.get_by_text("Kept as gadget (gda).").wait_for()
@@ -133,12 +133,12 @@ def find_and_link(hand: Hand) -> None:
     hand.go_to("Find")
     hand.click(2)
     hand.press("Find what is like the clicked thing")
-    tab.get_by_role("button", name=re.compile(r"\(thing \d\): ")).nth(1).click(timeout=60_000)
+    tab.get_by_role("button", name=re.compile(r"\(thing \d\): ")).nth(1).click()
     until(lambda: desk.document.selection.tolist() in (RED.tolist(), GREEN.tolist()))
     hand.unfold("Another run")
     hand.choose("Run", "balls/langsplat/later")
     hand.press("Link its things to these")
     mine = next(i for i in range(4) if np.array_equal(methods.rows_of(i), BLUE))
-    tab.get_by_role("button", name=re.compile(rf"\({mine}\) = .* \({mine}\): ")).click(timeout=60_000)
+    tab.get_by_role("button", name=re.compile(rf"\({mine}\) = .* \({mine}\): ")).click()
     tab.get_by_text(f"There it is thing {mine} ", exact=False).first.wait_for()
     assert desk.document.selection.tolist() == BLUE.tolist()

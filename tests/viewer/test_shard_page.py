@@ -21,7 +21,7 @@ from langfield.viewer.shard_app import ShardApp
 from langfield.viewer.shard_scene import ShardScene, buffer_of, usual_width
 from langfield.viewer.splats import SplatScene
 from tests.scattered import stand
-from tests.viewer.browser import CHROMIUM, launched, until
+from tests.viewer.browser import tab_of, until
 from tests.viewer.scene import made_up_run
 
 EVERYTHING = 10**6
@@ -147,10 +147,7 @@ def test_a_page_over_the_wire_gets_finer_where_it_goes(app, run):
     assert "question is empty" in app.message.content
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH (apt-get install chromium)")
-def test_a_person_looks_and_asks(app):
-    pytest.importorskip("playwright", reason="playwright is not installed (pip install playwright)")
-
+def test_a_person_looks_and_asks(app, browser):
     def pixels(tab) -> np.ndarray:
         return np.asarray(Image.open(io.BytesIO(tab.screenshot())).convert("RGB")).astype(int)[:, :300]
 
@@ -158,15 +155,15 @@ def test_a_person_looks_and_asks(app):
         p = pixels(tab)
         return int(((p[..., 0] > 200) & (p[..., 1] > 180) & (p[..., 2] < 90)).sum())
 
-    with launched(640, 360) as tab:
+    with tab_of(browser, 640, 360) as tab:
         tab.goto(app.url)
         box = tab.get_by_role("textbox").first
-        box.wait_for(timeout=60_000)
-        until(lambda: (pixels(tab).max(axis=2) - pixels(tab).min(axis=2) > 60).sum() > 300, seconds=90)
+        box.wait_for()
+        until(lambda: (pixels(tab).max(axis=2) - pixels(tab).min(axis=2) > 60).sum() > 300)
         assert bright(tab) < 100
         box.fill("red ball")
         box.press("Enter")
-        until(lambda: bright(tab) > 100, lambda: app.message.content, 120)
+        until(lambda: bright(tab) > 100, lambda: app.message.content)
         tab.get_by_role("button", name="Clear").click()
         until(lambda: bright(tab) < 100, seconds=90)
 

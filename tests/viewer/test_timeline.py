@@ -129,7 +129,7 @@ def test_a_person_plays_scrubs_asks_when_and_clicks_what_moved(page, browser):
     desk.select(np.zeros(0, int), "replace")
     with tab_of(browser, 760, 480) as tab:
         tab.goto(page.url)
-        tab.get_by_role("tab", name="Time").click(timeout=120_000)
+        tab.get_by_role("tab", name="Time").click()
         tab.get_by_role("button", name="Play").click()
         until(lambda: panel.now_s > 0.0)
         tab.get_by_role("button", name="Stop").click()
@@ -139,7 +139,7 @@ def test_a_person_plays_scrubs_asks_when_and_clicks_what_moved(page, browser):
         until(lambda: desk.time_s == pytest.approx(last_s))
         field_of(tab, "When").last.fill("When has the red ball gone out?")
         field_of(tab, "When").last.press("Enter")
-        tab.get_by_text("The red ball: found, 2.00 to 4.75 s").wait_for(timeout=120_000)
+        tab.get_by_text("The red ball: found, 2.00 to 4.75 s").wait_for()
         assert desk.time_s == pytest.approx(STEP_S * TURNS["red ball"], abs=0.01)
         assert tab.get_by_text("2.00 s", exact=True).is_visible()  # of the axis below the bands
 
@@ -149,7 +149,7 @@ def test_a_person_plays_scrubs_asks_when_and_clicks_what_moved(page, browser):
         across, down = place(look, ball_centres()[1] - [0, 0, 0.8])
         tab.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"], delay=150)
         until(lambda: desk.document.selection.tolist() == list(range(250, 500)), lambda: desk.document.selection)
-        tab.get_by_text("The green ball is whole.").first.wait_for(timeout=60_000)
+        tab.get_by_text("The green ball is whole.").first.wait_for()
         event = panel.events.options[-1]
         field_of(tab, "Go to").click()
         tab.get_by_role("option", name=event).click()
