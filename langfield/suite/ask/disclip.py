@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from langfield.errors import SettingsError
 from langfield.suite.head import AGAINST, Head
@@ -106,7 +105,7 @@ def select(fits: Float[Tensor, "P C"], name: int, rivals: Int64[Tensor, " k"], m
 
 
 def _row(name: Float[Tensor, " D"], descriptions: Float[Tensor, "k D"], weight: float) -> Float[Tensor, " D"]:
-    """Give the unit row of the weighed name and the mean of its descriptions."""
+    """Give the row that makes the weighed mean of two cosines: with the name, and the mean one of its descriptions."""
     if len(descriptions) == 0:
         return name
-    return normalize(weight * name + descriptions.mean(0), dim=0)
+    return (weight * name + descriptions.mean(0)) / (weight + 1)

@@ -72,8 +72,8 @@ def find(
         return lambda asked: _in_batches(asked.vectors, lambda part: invert(model, part, settings))
     if items.text_vectors is None or not len(items.text_vectors):
         raise SettingsError(f"{model.name} has no text tower and there are no texts to mix", "cross-gap", "name things")
-    words = torch.unique(items.text_vectors, dim=0)
-    return lambda asked: mixture(asked.vectors, words, settings.sharpness)
+    words, centre = torch.unique(items.text_vectors, dim=0), items.vectors.mean(dim=0)
+    return lambda asked: mixture(asked.vectors - centre, words, settings.sharpness)
 
 
 def invert(model: ClipModel, vectors: Float[Tensor, "M D"], settings: Settings) -> Float[Tensor, "M D"]:
@@ -112,14 +112,14 @@ def invert(model: ClipModel, vectors: Float[Tensor, "M D"], settings: Settings) 
 def mixture(vectors: Float[Tensor, "M D"], words: Float[Tensor, "W D"], sharpness: float) -> Float[Tensor, "M D"]:
     """Give the mixtures of texts, nearer ones counting more, that stand for vectors where no word can be made up.
 
-    What all texts share is taken away before texts are weighed, and so is it from vectors.
+    Args:
+        vectors: of pictures, less what pictures of the scene have in common.
+        words: unit vectors of texts; what they have in common is taken off before they are weighed.
+        sharpness: how much nearer texts count more than others.
     """
-    near = normalize(vectors - vectors.mean(dim=1, keepdim=True), dim=1) @ _centred(words).T
+    apart = normalize(words - words.mean(dim=0), dim=1) if len(words) > 1 else words
+    near = normalize(vectors, dim=1) @ apart.T
     return normalize(torch.softmax(sharpness * near, dim=1) @ words, dim=1).float()
-
-
-def _centred(words: Float[Tensor, "W D"]) -> Float[Tensor, "W D"]:
-    return normalize(words - words.mean(dim=0), dim=1) if len(words) > 1 else words
 
 
 def _in_batches(vectors: Float[Tensor, "M D"], work: Callable[[Tensor], Tensor]) -> Float[Tensor, "M D"]:

@@ -7,9 +7,12 @@ import torch
 from torch.nn.functional import normalize
 
 from langfield.errors import SettingsError
-from langfield.suite.encode.long_clip import Settings, first_sentence, long_loss, modify, stretch
+from langfield.suite.corpus import Caption, Pairs
+from langfield.suite.encode.long_clip import Settings, begin, first_sentence, long_loss, modify, stretch, tuned
 from langfield.suite.objectives import contrastive
-from tests.suite.tiny_clip import tiny_clip
+from langfield.suite.text_tuning import TextTower
+from tests.suite.contract.common import anatomy, unit
+from tests.suite.tiny_clip import pictures, tiny_clip
 
 
 def by_loops(old: list[list[float]], keep: int, factor: int) -> list[list[float]]:
@@ -76,6 +79,46 @@ def test_the_loss_is_of_whole_pictures_and_of_their_main_components():
     torch.testing.assert_close(terms["short"], contrastive(coarse.float(), shorts, 5.0, smoothing=0.1))
     whole = long_loss(images, longs, longs, 5.0, rank=32)
     torch.testing.assert_close(whole["long"], whole["short"])
+
+
+def pairs(count: int = 6) -> Pairs:
+    longs = [f"{word} " * 14 + f". {word} again" for word in ("mug", "globe", "teapot", "vase", "book", "lamp")]
+    said = tuple((Caption(text, "long"), *([Caption("short", "short")] if i else [])) for i, text in enumerate(longs))
+    return Pairs(said[:count], vectors=unit(0, count))
+
+
+@pytest.mark.parametrize("layout", ["CLIP", "CustomTextCLIP"])
+def test_training_moves_the_text_tower_alone_and_comes_off_bit_for_bit(layout):
+    model = tiny_clip(layout=layout)
+    before, images, texts = anatomy(model), model.encode_images(pictures()), ["mug", "a globe"]
+    plain, first = model.encode_texts(texts), model.text.positional_embedding[:3].clone()
+    change = tuned(model, pairs(), Settings(steps=3, lr=1e-2))
+    assert model.context_length == 3 + 4 * 9
+    assert torch.equal(model.encode_images(pictures()), images)
+    assert torch.equal(model.text.positional_embedding[:3], first), "the first positions do not move"
+    assert float((model.encode_texts(texts) - plain).norm()) > 1e-2
+    assert all(not p.requires_grad for p in [model.text.positional_embedding])
+    change.remove()
+    assert anatomy(model) == before
+    assert torch.equal(model.encode_texts(texts), plain)
+
+
+def test_it_learns_what_the_loss_says_and_reaches_every_weight():
+    model = tiny_clip()
+    modify(model)
+    learner, given = TextTower(model, 3), pairs()
+    training = begin(learner, model, given, Settings())
+    terms = training.objective(torch.arange(6))
+    longs = model.encode_texts([given.of(i, "long")[0].text for i in range(6)])
+    shorts = model.encode_texts(["mug " * 14 + ".", *["short"] * 5])
+    assert given.vectors is not None
+    expected = long_loss(given.vectors, longs, shorts, model.logit_scale)
+    for name, term in terms.items():
+        torch.testing.assert_close(term.detach(), expected[name], rtol=0, atol=1e-5)
+    sum(terms.values()).backward()
+    assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in learner.parameters())
+    with pytest.raises(SettingsError, match="long caption"):
+        begin(learner, model, Pairs(((Caption("mug"),),), vectors=unit(0, 1)))
 
 
 def test_first_sentences_and_settings_that_do_not_fit():
