@@ -1,13 +1,14 @@
 """Gaussian discriminant analysis: class means and one shared covariance give a classifier in closed form.
 
 It is added to the zero-shot logits, so a few clicks correct what the words get wrong. A Hard-to-Beat Baseline for
-Training-free CLIP-based Adaptation (arXiv 2402.04087). Unlike CoOp, MaPLe and CLIP-SVD nothing is
-trained and no encoder is needed; unlike nearest mean it knows in which directions examples of one name differ.
+Training-free CLIP-based Adaptation (arXiv 2402.04087). Unlike CoOp, MaPLe and CLIP-SVD nothing is trained and no
+encoder is needed; unlike nearest mean it knows in which directions examples of one name differ.
 
-Ours: how much the examples count is chosen by leaving each out in turn, the paper uses a validation set; with a single
-example of every name, which leaves nothing to choose by, both parts are made to differ equally. What is shown as none
-of the names is a class of its own, whose words are the negatives. Means of few examples are longer than those of many;
-what noise adds to their length is taken off the bias, which cancels where all names have as many, as in the paper.
+Ours: how much the examples count is chosen by leaving each out in turn, the paper uses a validation set; an example
+that is its name's only one cannot be left out and must be known again; with a single example of every name, which
+leaves nothing to choose by, both parts are made to differ equally. What is shown as none of the names is a class of its
+own, whose words are the negatives. Means of few examples are longer than those of many; what noise adds to their length
+is taken off the bias, which cancels where all names have as many, as in the paper.
 
 Cost: a few products of M x M numbers for M examples, milliseconds.
 """
@@ -115,7 +116,10 @@ def _best(rows: Float[Tensor, "M R"], owner: Int64[Tensor, " R"]) -> Float[Tenso
 def _choose(
     vectors: Float[Tensor, "M D"], labels: Int64[Tensor, " M"], words: Float[Tensor, "R D"], owner: Int64[Tensor, " R"]
 ) -> float:
-    """Choose the weight that predicts examples left out best; ties go to the smaller one."""
+    """Choose the weight that predicts examples left out best, of those that know the only example of a name again.
+
+    Ties go to the smaller one.
+    """
     zero_shot, width = _best(vectors @ words.T, owner), vectors.shape[1]
     again = torch.bincount(labels, minlength=zero_shot.shape[1])[labels] > 1
     if not bool(again.any()):
@@ -130,4 +134,8 @@ def _choose(
         left_out.append(found.logits(within[row, None]))
     together = torch.cat(left_out)
     losses = [float(cross_entropy(zero_shot[again] + alpha * together, labels[again])) for alpha in GRID]
-    return GRID[losses.index(min(losses))]
+    alone = discriminant(within, labels, zero_shot.shape[1], width).logits(within[~again])
+    found = [(zero_shot[~again] + alpha * alone).argmax(dim=1) for alpha in GRID]
+    right = [torch.equal(answer, labels[~again]) for answer in found]  # of examples that no other can stand in for
+    able = [alpha for alpha, fits in zip(GRID, right, strict=True) if fits or not any(right)]
+    return min(able, key=lambda alpha: losses[GRID.index(alpha)])

@@ -126,3 +126,17 @@ def test_effect_examples_beat_words_and_the_nearest_mean(seed):
     means = normalize(torch.stack([task.vectors[task.labels == c].mean(0) for c in range(4)]), dim=-1)
     nearest = float(((probes @ means.T).argmax(1) == labels).float().mean())
     assert accuracy(task, probes, labels) > nearest + 0.02
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_only_example_of_a_name_that_says_nothing_is_known_again(seed):
+    """One click on something nobody has a word for, two on what it is not: the words tell those two alone."""
+    g = torch.Generator().manual_seed(seed)
+    thing, one, other, word = (normalize(torch.randn(24, generator=g), dim=0) for _ in range(4))
+    vectors = torch.stack([thing, one, normalize(one + 0.2 * other, dim=0)])
+    labels = torch.tensor([0, NONE_OF_THESE, NONE_OF_THESE])
+    anything = normalize(one + 0.5 * thing, dim=0)[None]  # fits the thing better than the word does
+    head = fit(FewShotTask(vectors, labels, ("gadget",), word[None], anything))
+    found = head.relevancy(vectors)[0]
+    assert float(found[0]) > 0.5
+    assert int(found.argmax()) == 0
