@@ -12,7 +12,7 @@ GROUND = "toy:good, a name nobody knows for each of eight shapes, four examples 
 def over_words(seed: int) -> tuple[float, float]:
     """The untrained prompt against the trained tower."""
     task, vectors, truth = new_names("good", seed, 4)
-    heads = [fit(task, model("good"), Settings(steps=steps)) for steps in (0, 60)]
+    heads = [fit(task, model("good"), Settings(steps=steps)) for steps in (0, 30)]
     before, after = (share(head.relevancy(vectors).argmax(0), truth) for head in heads)
     return before, after
 

@@ -55,7 +55,7 @@ def _scene(seed: int) -> tuple:
 
 
 EFFECTS = (
-    Effect("descriptions chosen by the scene help", GROUND, "share named right", 0.02, papers),
+    Effect("descriptions chosen by the scene help", GROUND, "share named right", 0.01, papers),
     Effect("one description against all rivals helps more", GROUND, "share named right", 0.1, sharp),
     Effect("random descriptions do not help (first number: with them)", GROUND, "share named right", 0.0, control),
 )

@@ -94,8 +94,8 @@ def begin(learner: TextTower, model: ClipModel, pairs: Pairs, settings: Settings
     ids = model.ids([*longs, *shorts])
 
     def objective(rows: Int64[Tensor, " B"]) -> dict[str, Tensor]:
-        texts = learner(torch.cat([ids[rows], ids[len(longs) + rows]]))
-        return long_loss(images[rows], *texts.chunk(2), model.logit_scale, settings.rank)
+        told, named = learner(torch.cat([ids[rows], ids[len(longs) + rows]])).chunk(2)
+        return long_loss(images[rows], told, named, model.logit_scale, settings.rank)
 
     stage = Stage(settings.steps, settings.lr, batch=settings.batch, warmup=5)
     return Training((stage,), learner, objective, len(longs))

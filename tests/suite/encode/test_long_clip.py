@@ -115,7 +115,7 @@ def test_it_learns_what_the_loss_says_and_reaches_every_weight():
     expected = long_loss(given.vectors, longs, shorts, model.logit_scale)
     for name, term in terms.items():
         torch.testing.assert_close(term.detach(), expected[name], rtol=0, atol=1e-5)
-    sum(terms.values()).backward()
+    torch.stack(list(terms.values())).sum().backward()
     assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in learner.parameters())
     with pytest.raises(SettingsError, match="long caption"):
         begin(learner, model, Pairs(((Caption("mug"),),), vectors=unit(0, 1)))
