@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from langfield.capture.images import read_picture
@@ -16,7 +17,7 @@ from langfield.capture.types import Camera
 from langfield.errors import QueryError, SettingsError
 from langfield.field.types import Field
 from langfield.query.gather_blind import blind_pairs, colours_of, gather_blind, looks_of, shapes_of
-from langfield.query.gather_clicks import SPREAD, Click, gather_clicks, names_of, read_clicks
+from langfield.query.gather_clicks import SPREAD, Click, gather_clicks, names_of, read_examples, unlabelled, with_others
 from langfield.query.gather_pairs import PairSettings, Shot, label_things, pairs_from_scene
 from langfield.query.image import language_of
 from langfield.query.linking import (
@@ -31,13 +32,15 @@ from langfield.query.linking import (
     view_items,
 )
 from langfield.query.methods import teach
-from langfield.query.relevancy import CANONICALS, Phrases, encode_phrases
+from langfield.query.relevancy import CANONICALS, Phrases, encode_phrases, encode_unit
 from langfield.query.things import things_of
 from langfield.query.vocabulary import COMMON_NAMES
 from langfield.run import Run
 from langfield.suite import image_encoder
 from langfield.suite.choose import choose
+from langfield.suite.class_names import read_forms, read_labels
 from langfield.suite.corpus import Caption, Pairs
+from langfield.suite.diagnose.babel_imagenet import languages
 from langfield.suite.head import Head
 from langfield.suite.model import ClipModel
 from langfield.suite.slots import Items
@@ -101,6 +104,7 @@ class SceneSuite:
 
         Args:
             clicks: examples of each name, things by their number or points "VIEW:x,y"; or clicks as they were read.
+                Where they are all of one name, other things of the scene are taken for what it is not.
             method: of the family teach, with settings where wanted: "gda", "coop:steps=20".
             none: examples of none of the names.
             also: further names, told from the others by their texts alone.
@@ -110,12 +114,17 @@ class SceneSuite:
             QueryError: a click means nothing.
             SettingsError: no such method, or it cannot work with this run's encoder.
         """
-        if isinstance(clicks, Mapping):
-            written = [f"{name}={','.join(map(str, examples))}" for name, examples in clicks.items()]
-            clicks = read_clicks(written, [str(example) for example in none])
+        clicks = read_examples(clicks, none)
         names = encode_phrases(self.text_encoder, (*names_of(clicks), *also), self.dim, negatives)
-        task = gather_clicks(self.run.field, self.views, clicks, names, SPREAD)
-        return teach(task, method, self.model if choose("teach", method).needs("model") else None)
+        task, chosen = gather_clicks(self.run.field, self.views, clicks, names, SPREAD), choose("teach", method)
+        about: tuple[tuple[str, str], ...] = ()
+        if getattr(chosen.module, "UNLABELLED", False):
+            task = unlabelled(self.run.field, task)
+        elif len(task.labels.unique()) == 1:
+            clicked, task = len(task.labels), with_others(self.run.field, self.views, clicks, task)
+            about = (("taken for none", f"{len(task.labels) - clicked} other things of the scene"),)
+        head = teach(task, method, self.model if chosen.needs("model") else None)
+        return replace(head, about=(*head.about, *about))
 
     @property
     def shots(self) -> list[Shot | None]:
@@ -127,13 +136,14 @@ class SceneSuite:
 
     def pairs(
         self,
-        names: Sequence[str] | Phrases | Mapping[int, Sequence[Caption]] = COMMON_NAMES,
+        names: Sequence[str] | Phrases | Mapping[int, Sequence[Caption]] | None = None,
         settings: PairSettings | None = None,
     ) -> Pairs:
         """Give pictures of the scene's things with what is said of them: what training methods learn from.
 
         Args:
-            names: names to choose from, a question such as a head's, or captions by the numbers of things.
+            names: names to choose from, common ones by default; a question such as a head's; or captions by the
+                numbers of things.
             settings: which pictures.
 
         Raises:
@@ -239,5 +249,43 @@ class SceneSuite:
             every = {thing: (Caption("thing"),) for thing in range(len(things_of(field)))}
             other = looks_of(self.pairs(every, PairSettings(views=2)), image_encoder(by), len(things_of(field)))
         items = gather_blind(field, other, self._called(names))
+        if not hasattr(chosen.settings, "most"):
+            raise SettingsError(f"{chosen.name} compares languages, not things", remedy="langfield suite languages")
         settings = replace(chosen.settings, most=MOST_PAIRS)
         return blind_pairs(field, items, lambda these: chosen.module.diagnose(these, settings), most)
+
+    def languages(
+        self,
+        labels: Path,
+        clicks: Mapping[str, Sequence[int | str]] | Sequence[Click],
+        method: str = "babel-imagenet",
+        *,
+        forms: Path | None = None,
+        only: Sequence[str] = (),
+    ) -> list[dict[str, Any]]:
+        """Tell in which languages things of the scene are told apart by their names, the worst first.
+
+        Args:
+            labels: names of classes by language, as Babel-ImageNet has them: {"en": [[0, 1], ["mug", "globe"]], ...}.
+            clicks: which thing is which, by its name in the reference language.
+            method: with settings where wanted: "babel-imagenet:reference=de".
+            forms: forms of words by language, {"en": ["a photo of {}"], ...}.
+            only: codes of the languages wanted; all by default.
+
+        Returns:
+            Rows with language, classes, things, accuracy, chance, and reference and gap where they can be compared.
+
+        Raises:
+            QueryError: a click means nothing, or its name is none of the reference language's.
+            FormatError: a file is damaged.
+        """
+        chosen, table = choose("diagnose", method), read_labels(labels)
+        reference = getattr(chosen.settings, "reference", "")
+        if reference not in table:
+            raise SettingsError(f"the file names nothing in {reference!r}", labels, f"it has {', '.join(table)}")
+        classes, names = table[reference]
+        task = gather_clicks(self.run.field, self.views, read_examples(clicks), self._called(names))
+        encode = partial(encode_unit, self.text_encoder, dim=self.dim)
+        said = languages(table, encode, read_forms(forms) if forms else None, list(only) or None)
+        items = Items(task.vectors, labels=torch.tensor(classes)[task.labels], languages=said)
+        return chosen.module.diagnose(items, chosen.settings)

@@ -61,8 +61,8 @@ def suite_run(folder: Path, seed: int = 0) -> Path:
                   features)  # fmt: skip
     specs = {"text_encoder": MODEL, "image_encoder": MODEL}
     names = [frame.name for frame in frames]
-    write_json(folder / "manifest.json", {"version": 1, "state": "finished", "settings": specs,
-                                          "training_views": names})  # fmt: skip
+    manifest = {"version": 1, "state": "finished", "settings": specs, "training_views": names, "data": str(folder)}
+    write_json(folder / "manifest.json", manifest)
     return folder
 
 

@@ -20,6 +20,7 @@ from langfield.commands.bench_options import (
     QUERY,
     RASTER,
     SHARDS,
+    SUITE,
     VIEWER,
     ClusterBench,
     DynamicBench,
@@ -29,6 +30,7 @@ from langfield.commands.bench_options import (
     QueryBench,
     RasterBench,
     ShardBench,
+    SuiteBench,
     ViewerBench,
 )
 from langfield.commands.output import print_json, print_text
@@ -129,6 +131,23 @@ def cluster(what: tyro.conf.OmitArgPrefixes[ClusterBench] = CLUSTER, json: bool 
     from langfield.commands.bench_cluster import bench_cluster
 
     _show("cluster", bench_cluster(what), json)
+
+
+def suite(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    what: tyro.conf.OmitArgPrefixes[SuiteBench] = SUITE,
+    json: bool = False,
+) -> None:
+    """Tell what methods of the suite win on trained runs: taught by clicks, asked, found again (an hour; resumable).
+
+    Args:
+        runs: trained with things, on captures with label/ such as scenes/tabletop.
+        what: what is measured.
+        json: print as JSON.
+    """
+    from langfield.commands.bench_suite import bench_suite
+
+    _show("suite", bench_suite(runs, what), json)
 
 
 def paper(
@@ -313,6 +332,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "online": online,
     "dynamic": dynamic,
     "cluster": cluster,
+    "suite": suite,
     "paper": paper,
     "viewer": viewer,
     "shards": shards,

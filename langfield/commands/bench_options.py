@@ -144,6 +144,24 @@ class DynamicBench:
     """Folder of what is found; run again, it goes on from there."""
 
 
-SHARDS = ShardBench()
+@dataclass(frozen=True)
+class SuiteBench:
+    """What `bench suite` measures."""
+
+    only: tuple[str, ...] = ()
+    """Parts: ask, teach, find; all where empty."""
+    seeds: int = 3
+    """Draws of clicks, and of the things that linking is learnt from."""
+    texts: tuple[str, ...] = ("templates",)
+    """Who writes for methods that ask: templates, file:TEXTS.json and others."""
+    spread: tuple[int, ...] = (0,)
+    """Gaussians of each clicked thing that are examples beside it."""
+    labels: Path | None = None
+    """Folder of LERF-OVS labels; label/ beside the capture by default."""
+    out: Path = Path("outputs/bench_suite")
+    """Folder of what is found; run again, it goes on from there."""
+
+
+SHARDS, SUITE = ShardBench(), SuiteBench()
 RASTER, FIELD, VIEWER, QUERY = RasterBench(), FieldBench(), ViewerBench(), QueryBench()
 PAPER, ONLINE, DYNAMIC, CLUSTER = PaperBench(), OnlineBench(), DynamicBench(), ClusterBench()

@@ -10,7 +10,8 @@ import tyro
 
 from langfield.commands.output import print_json, print_text
 from langfield.commands.suite_bench import bench_model
-from langfield.commands.suite_diagnose import diagnose
+from langfield.commands.suite_diagnose import diagnose, languages
+from langfield.commands.suite_train import adapt, train
 from langfield.errors import FormatError, SettingsError
 
 BEGIN, END = "<!-- suite: begin (langfield suite table) -->", "<!-- suite: end -->"
@@ -106,5 +107,8 @@ COMMANDS = {
     "show": show_method,
     "bench": bench_model,
     "diagnose": diagnose,
+    "languages": languages,
+    "train": train,
+    "adapt": adapt,
     "table": write_table,
 }

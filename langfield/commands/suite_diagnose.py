@@ -1,4 +1,4 @@
-"""`langfield suite diagnose`: what the encoder of a run cannot tell apart in its scene."""
+"""`langfield suite diagnose` and `languages`: what the encoder of a run cannot tell apart, and in whose words."""
 
 from __future__ import annotations
 
@@ -41,4 +41,40 @@ def diagnose(
         print_text(f"{named}: the encoder {row['same']:.2f}, {by} {row['apart']:.2f}")
     if not rows:
         print_text(f"no blind pair by {by}")
+    return None
+
+
+def languages(
+    run: Annotated[Path, tyro.conf.Positional],
+    labels: Annotated[Path, tyro.conf.Positional],
+    things: Annotated[tuple[str, ...], tyro.conf.Positional],
+    *,
+    method: str = "babel-imagenet",
+    forms: Path | None = None,
+    only: tuple[str, ...] = (),
+    text_encoder: str | None = None,
+    json: bool = False,
+) -> None:
+    """Tell in which languages the things of a scene are told apart by their names.
+
+    Args:
+        run: a run's folder, its config.yml, or a folder with runs below it.
+        labels: names of classes by language, as Babel-ImageNet has them: {"en": [[0, 1], ["mug", "globe"]], ...}.
+        things: which thing is which, by its English name: "mug=3,17" "globe=view_07.png:120,80".
+        method: with settings where wanted: babel-imagenet:reference=de.
+        forms: forms of words by language, {"en": ["a photo of {}"], ...}.
+        only: codes of the languages wanted; all by default.
+        text_encoder: use another text encoder than the run's; it must share the image encoder's space.
+        json: print as JSON.
+    """
+    from langfield.query.gather_clicks import read_clicks
+    from langfield.scene import load
+
+    rows = load(run, text_encoder).languages(labels, read_clicks(things), method, forms=forms, only=only)
+    if json:
+        return print_json({"method": method, "languages": rows})
+    for row in rows:
+        behind = f", {row['gap']:+.3f} behind" if "gap" in row else ""
+        told = f"{row['accuracy']:.3f} of {row['things']} things told right{behind} (chance {row['chance']:.3f})"
+        print_text(f"{row['language']:<6} {told}")
     return None

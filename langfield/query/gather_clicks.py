@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64
@@ -22,6 +22,10 @@ from langfield.suite.slots import NONE_OF_THESE, FewShotTask
 
 SPREAD = 0
 """Gaussians of a clicked thing that are examples beside the thing itself."""
+OTHERS = 16
+"""Things taken for none of the names where a single name is taught and nobody said what it is not."""
+ALIKE = 0.92
+"""Things whose vectors have at least this cosine with an example's may be the same: other parts of it, others of it."""
 FORM = 'write "NAME=EXAMPLE,EXAMPLE", each a thing\'s number or VIEW:x,y'
 
 
@@ -58,6 +62,20 @@ def read_clicks(texts: Iterable[str], none: Sequence[str] = ()) -> list[Click]:
             raise QueryError("no name and examples of it", repr(text[:80]), FORM)
         found += [_read(name.strip(), example) for example in _examples(examples)]
     return found + [_read(None, example) for text in none for example in _examples(text)]
+
+
+def read_examples(
+    clicks: Mapping[str, Sequence[int | str]] | Sequence[Click], none: Sequence[int | str] = ()
+) -> list[Click]:
+    """Give clicks as they are, or read those that are given as examples by name.
+
+    Raises:
+        QueryError: one cannot be read.
+    """
+    if not isinstance(clicks, Mapping):
+        return list(clicks)
+    written = [f"{name}={','.join(map(str, examples))}" for name, examples in clicks.items()]
+    return read_clicks(written, [str(example) for example in none])
 
 
 def _examples(text: str) -> list[str]:
@@ -155,6 +173,47 @@ def thing_vectors(field: Field, thing: int, spread: int = 0) -> Float[Tensor, "m
     levels = [vectors_of(level[chosen.to(level.device)], codec) for level in codes]
     best = max(levels, key=lambda vectors: float((vectors @ own[0]).sum()))
     return torch.cat([own, best[best.any(dim=1)]])
+
+
+def unlabelled(field: Field, task: FewShotTask) -> FewShotTask:
+    """Give a task with all things of a scene for examples, none with a label: for methods that never read one.
+
+    Raises:
+        QueryError: the field has no things.
+    """
+    vectors = normalize(things_of(field).vectors.float(), dim=1)
+    return replace(task, vectors=vectors, labels=torch.full((len(vectors),), NONE_OF_THESE), other=None)
+
+
+def with_others(
+    field: Field, views: Mapping[str, Camera], clicks: Sequence[Click], task: FewShotTask, count: int = OTHERS
+) -> FewShotTask:
+    """Add other things of the scene as none of the names: a single name is learnt against something or not at all.
+
+    Args:
+        field: one with things; another one's task stays as it is.
+        views: camera per view name.
+        clicks: what was clicked.
+        task: of these clicks.
+        count: things added at most, evenly over the large and the small; none that shares Gaussians with a clicked one
+            or looks like it.
+    """
+    if field.instances is None:
+        return task
+    clicked = torch.zeros(len(field.gaussians), dtype=torch.bool)
+    for click in clicks:
+        thing = click.thing if click.at is None else _thing_under(field, views, click.at)
+        if thing is not None:
+            clicked[field.instances.gaussians(thing).long()] = True
+    touched = torch.zeros(len(field.instances)).index_add_(
+        0, field.instances.owner, clicked[field.instances.rows.long()].float()
+    )
+    every = normalize(field.instances.vectors.float(), dim=1)
+    other = (touched == 0) & ((every @ task.vectors.T).amax(dim=1) < ALIKE)
+    apart = evenly(torch.nonzero(other)[:, 0], count)
+    vectors = torch.cat([task.vectors, every[apart]])
+    labels = torch.cat([task.labels, torch.full((len(apart),), NONE_OF_THESE)])
+    return replace(task, vectors=vectors, labels=labels)
 
 
 def evenly(rows: Int64[Tensor, " R"], count: int) -> Int64[Tensor, " c"]:

@@ -5,7 +5,8 @@ one function of the family's slot that takes them as `settings`: `fit` (teach), 
 (encode), `diagnose`; and a tuple `NEEDS` of what it cannot do without: "model", or fields of its argument that may be
 empty, such as "generator" or "gallery". A method that trains also has `begin`, which takes the same and gives a
 `langfield.suite.trainer.Training`. An asker that reads all texts as one question says `TOGETHER = True`; a finder that
-changes questions alone and leaves the gallery as it is says `ONE_SIDE = True`.
+changes questions alone and leaves the gallery as it is says `ONE_SIDE = True`; a teacher that reads no labels, and is
+given all things of a scene, `UNLABELLED = True`.
 """
 
 from __future__ import annotations

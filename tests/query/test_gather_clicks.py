@@ -7,7 +7,16 @@ import torch
 from torch.nn.functional import normalize
 
 from langfield.errors import QueryError
-from langfield.query.gather_clicks import Click, gather_clicks, names_of, read_clicks, thing_vectors, vector_at
+from langfield.query.gather_clicks import (
+    Click,
+    gather_clicks,
+    names_of,
+    read_clicks,
+    thing_vectors,
+    unlabelled,
+    vector_at,
+    with_others,
+)
 from langfield.query.image import innermost
 from langfield.query.questions import Region
 from langfield.query.relevancy import encode_phrases
@@ -103,3 +112,16 @@ def test_a_field_without_things_gives_the_gaussian_in_front(field):
 def test_clicks_that_mean_nothing(field, clicks: list[Click], message: str):
     with pytest.raises(QueryError, match=message):
         gather_clicks(field, CAMERAS, clicks, ASKED)
+
+
+def test_other_things_are_none_of_the_names(field):
+    thing = things_at(field, CAMERAS["view_0"], *pixel_of(0).pixel)[0]  # type: ignore[misc]
+    for click in (Click("red ball", thing), Click("red ball", at=pixel_of(0))):
+        task = gather_clicks(field, CAMERAS, [click], ASKED)
+        more = with_others(field, CAMERAS, [click], task)
+        assert more.labels.tolist() == [0, *[-1] * (len(more.labels) - 1)]
+        assert len(more.labels) > 2
+        assert (more.vectors[1:, 0] < 0.5).all(), "what was clicked is taken for what it is not"
+    assert len(with_others(field, CAMERAS, [click], task, 1).labels) == 2
+    assert with_others(dataclasses.replace(field, instances=None), CAMERAS, [click], task) is task
+    assert (unlabelled(field, task).labels == -1).all()

@@ -125,7 +125,7 @@ def _choose(
     if not bool(again.any()):
         both = zero_shot, discriminant(vectors, labels, zero_shot.shape[1], width).logits(vectors)
         spread = [float((part - part.mean(dim=1, keepdim=True)).square().mean().sqrt()) for part in both]
-        return spread[0] / max(spread[1], 1e-9)
+        return spread[0] / spread[1] if spread[1] > 1e-6 else 0.0  # one class alone tells nothing apart
     rows, within = torch.arange(len(labels)), torch.linalg.qr(vectors.T).R.T  # coordinates: M numbers, not D
     left_out = []
     for row in rows[again]:

@@ -1,0 +1,21 @@
+"""List what the encoder of a run confuses though it looks different: uv run python examples/diagnose.py RUN"""
+
+import sys
+from typing import Any
+
+import langfield
+
+
+def main(run: str, same: float = 0.9) -> list[dict[str, Any]]:
+    """Print blind pairs by colour and by shape, and give them."""
+    scene, found = langfield.load(run), []
+    for by in ("colour", "shape"):
+        for pair in scene.blind(by, f"mmvp:same={same}", most=5):
+            print(f"{by}: things {pair['a']} and {pair['b']}, both '{pair['texts'][0]}': {pair['same']:.2f} alike, "
+                  f"{pair['apart']:.2f} by {by}")  # fmt: skip
+            found.append(pair | {"by": by})
+    return found
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

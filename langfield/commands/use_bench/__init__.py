@@ -1,0 +1,1 @@
+"""Parts of `langfield bench suite`: what labels say of things, clicks drawn from them, and what is measured."""
