@@ -210,6 +210,7 @@ class ShardApp:
         eye = camera.T_world_camera[:3, 3].double().numpy()
         away = 1.0 if answer.position is None else float(np.linalg.norm(np.array(answer.position) - eye))
         cameras.move(page, cameras.view_pose(camera, cameras.world_up(self._run.frames), away))
+        self._moved(page)  # the page itself may be slow to say so
 
     def stop(self) -> None:
         """Close the page and every connection to it."""
