@@ -33,7 +33,10 @@ from langfield.suite.captions.types import Captioner
 from langfield.suite.sentences import SentenceEncoder
 
 RANK: dict[Verdict, int] = {"never": 0, "unsure": 1, "found": 2}
-ALIKE = "captions of several states fit it nearly alike, so that its times are a guess"
+ALIKE = "captions of several states fit it nearly alike, so that "
+GUESS, UNTOLD = ALIKE + "its times are a guess", ALIKE + "it cannot be told when"
+EVENLY = 0.75
+"""Share of the variance that the best cut explains where scores are spread evenly: no two groups."""
 MASK_SIDE_PX = 480
 """Longer side of masks in answers, at most."""
 
@@ -173,7 +176,9 @@ class EventAsker:
         changes = max(split(curve)[2] for curve in said) >= settings.least_change
         told = when(self.times_s, scores[0], None if changes else rest, settings.when)
         if changes and told.verdict == "never" and fit.verdict == "found":  # one doubt, not two
-            told = replace(best_split(self.times_s, scores[0], settings.when), score=fit.score, note=ALIKE)
+            guess = best_split(self.times_s, scores[0], settings.when)
+            two = guess.score > EVENLY
+            told = replace(guess if two else told, verdict="unsure", score=fit.score, note=GUESS if two else UNTOLD)
         return Event(found.question, found, thing, name, fit, self.times_s, scores[0], _lower(fit, told))
 
     def _vector(self, own: Sequence[Anchor], temperature: float) -> Float[Tensor, " D"]:
