@@ -51,7 +51,8 @@ def prepare(what: ShardBench) -> dict[str, Any]:
         write_json(note, {"key": key})
     index = Shards(what.folder).index
     return {
-        "source": str(what.run or SINGLE), "gaussians": index.count, "shards": len(index.shards), "copies": copies,
+        "source": "/".join(what.run.resolve().parts[-3:]) if what.run else SINGLE,
+        "gaussians": index.count, "shards": len(index.shards), "copies": copies,
         "bytes": sum(p.bytes for p in parts_of(index)),
     }  # fmt: skip
 
