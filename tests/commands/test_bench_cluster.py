@@ -1,7 +1,10 @@
-"""bench cluster measures once, and says what is not equal."""
+"""bench cluster measures once, and says what is not equal; the scaling page is what its script makes."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,9 @@ from langfield.commands.bench_cluster import bench_cluster
 from langfield.commands.bench_options import ClusterBench
 from langfield.commands.cluster_bench.point import Point
 from langfield.errors import SettingsError
+
+ROOT = Path(__file__).parents[2]
+MEASURED = ROOT / "docs" / "measurements" / "cluster.json"
 
 
 def town(folder: Path, photos: int) -> Path:
@@ -57,3 +63,19 @@ def test_no_town_no_part(tmp_path: Path):
         bench_cluster(ClusterBench((tmp_path,), out=tmp_path))
     with pytest.raises(SettingsError, match="no such part"):
         bench_cluster(ClusterBench((tmp_path,), out=tmp_path, only=("kills",)))
+
+
+def test_the_scaling_page_is_what_its_script_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    spec = importlib.util.spec_from_file_location("scaling", ROOT / "docs" / "scaling.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "scaling", script)  # dataclasses look their module up
+    spec.loader.exec_module(script)
+    page = tmp_path / "scaling.md"
+    page.write_text((ROOT / "docs" / "scaling.md").read_text())
+    monkeypatch.setattr(script, "PAGE", page)
+    script.main(MEASURED)
+    assert page.read_text() == (ROOT / "docs" / "scaling.md").read_text()
+    dear = script.Assumed(dollars_per_gpu_hour=300.0)
+    assert script.table(script.stages(json.loads(MEASURED.read_text()), json.loads(script.GPU.read_text()), dear), dear)

@@ -77,7 +77,8 @@ def run(point: Point, root: Path) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     settings, store, start = _settings(point, root), Store(root), time.monotonic()
-    found: dict[str, Any] = {"point": asdict(point), "rss_mib_before": _rss_mib()}
+    about = asdict(point) | {"data": Path(point.data).name}
+    found: dict[str, Any] = {"point": about, "rss_mib_before": _rss_mib()}
     with connected("local", point.workers), Pool(PoolSettings(workers=point.workers)) as pool:
         found["start_s"] = round(time.monotonic() - start, 3)
         start, usage = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
