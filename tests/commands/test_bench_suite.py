@@ -19,7 +19,7 @@ from tests.suite_run import NAMES, suite_run
 from tests.things import things_camera
 from tests.tiny import draw, tiny_gaussians, write_labels
 
-BALLS = dict(zip(("red ball", "green ball", "blue ball"), NAMES[:3], strict=True))
+BALLS: dict[str, str] = dict(zip(("red ball", "green ball", "blue ball"), NAMES[:3], strict=True))
 
 
 @pytest.fixture(scope="module")
