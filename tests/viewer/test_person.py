@@ -7,6 +7,7 @@ that the property `screenshots` names.
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from tests.viewer.browser import tab_of, until
 from tests.viewer.tabletop_run import tabletop_run, truth
 
 VIEW, THING = 2, "teapot"
+DROPPED_S = 60.0
+"""After which colours that do not come have been dropped."""
 
 
 class Person:
@@ -43,6 +46,22 @@ class Person:
         client = server.get_clients()[max(set(server.get_clients()) - before)]
         frame = self.app.desk.run.frames[VIEW]
         cameras.move(client, cameras.view_pose(frame.camera, cameras.world_up(self.app.desk.run.frames), 1.0))
+
+    def ask(self, text: str) -> None:
+        """Type and press Enter; again where the page shows no other colours.
+
+        A page drawn in software that is busy sorting has been seen to drop new colours (once in some twenty runs).
+        """
+        box, before = self.tab.get_by_role("textbox").first, self.see()
+        for _ in range(3):
+            box.fill(text)
+            box.press("Enter")
+            self.tab.get_by_text("Found:").wait_for()
+            end = time.monotonic() + DROPPED_S
+            while time.monotonic() < end:
+                if (np.abs(self.see() - before).max(2) > 40).mean() > 0.1:
+                    return
+            self.press("Clear")
 
     def see(self) -> np.ndarray:
         """The scene's pixels at the size of the frame's masks, [H, W, 3]."""
@@ -112,10 +131,7 @@ def test_a_person_finds_takes_and_carries_away_the_teapot(person: Person, record
     until(lambda: person.see().std() > 20)
     person.keep("1 opened")
 
-    box = tab.get_by_role("textbox").first
-    box.fill(THING)
-    box.press("Enter")
-    tab.get_by_text("Found:").wait_for()
+    person.ask(THING)
     until(lambda: overlap(coloured(person.see()), true) > 0.6, lambda: overlap(coloured(person.see()), true))
     person.keep("2 asked")
 
