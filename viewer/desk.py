@@ -123,8 +123,8 @@ class Desk:
         Raises:
             LangfieldError: something else is at work.
         """
+        self.tell("")  # before it begins: it may end with an error at once
         self.work.start(label, action)
-        self.tell("")
 
     def tell(self, text: str) -> None:
         """Say something on the page."""

@@ -328,7 +328,7 @@ def replica_folders(root: Path) -> list[Path]:
 def use_poses(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         scene = Path(shutil.copytree(folder, Path(scratch) / "scene"))
-        (scene / "results").mkdir()
+        (scene / "results").mkdir(exist_ok=True)
         Image.new("RGB", (32, 24)).save(scene / "results" / "frame000001.jpg")
         use_frames(scene)
 

@@ -15,7 +15,7 @@ from langfield.viewer.app import ViewerApp, ViewerSettings
 from langfield.viewer.panels.select import look_of
 from tests.suite_run import suite_run
 from tests.tiny import BALLS, ball_centres, tiny_gaussians
-from tests.viewer.browser import field_of, tab_of, until
+from tests.viewer.browser import field_of, insist, tab_of, until
 from tests.viewer.test_picking import place
 
 THING = tiny_gaussians()[1]
@@ -96,9 +96,13 @@ def ask_by_a_method(hand: Hand) -> None:
     hand.press("Use this")
     until(lambda: desk.by is not None)
     box = tab.get_by_role("textbox").first
-    box.fill("red circle")
-    box.press("Enter")
-    tab.get_by_text("method laclip").first.wait_for()
+
+    def enter() -> None:
+        box.fill("")  # what a press before this one changes on the page can empty the form after it was filled
+        box.fill("red circle")
+        box.press("Enter")
+
+    insist(enter, tab.get_by_text("method laclip").first.is_visible, lambda: desk.message)
     query = desk.document.query
     assert query is not None
     assert set(query.thing.rows.tolist()) <= set(RED.tolist())
