@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
-from langfield.artefacts import file_key, read_tensors, write_tensors
+from langfield.artefacts import read_tensors, write_tensors
 from langfield.capture.stream import RgbdFrame, known_depth, open_source
 from langfield.capture.types import Frame
 from langfield.codec import (
@@ -36,7 +36,6 @@ from langfield.field.instances import Instances
 from langfield.field.lift import Sums, load_sums
 from langfield.field.ply import read_ply, write_ply
 from langfield.field.shard_write import ShardSettings, write_shards
-from langfield.field.shards import Shards, load_shards
 from langfield.field.sog import read_sog
 from langfield.field.store import load_field, save_field
 from langfield.field.types import Field, LanguageShape
@@ -54,7 +53,7 @@ from langfield.suite.captions.store import Captions, ObjectCaptions, read_captio
 from langfield.suite.head import Head, read_head, write_head
 from tests.blobs import blob_gaussians, look
 from tests.field.test_at_time import moving_field
-from tests.fuzz import clustered, timed
+from tests.fuzz import clustered, sharded, timed
 from tests.fuzz.spoil import spoil_bytes, spoil_json_file, spoil_npz, spoil_safetensors
 
 Files = dict[str, bytes]
@@ -142,29 +141,6 @@ def shard_folders(root: Path) -> list[Path]:
         )
         write_shards(root / codec.kind, field, codec.kind, ShardSettings(60, 20))
     return sorted(root.iterdir())
-
-
-def signed(folder: Path) -> None:
-    """Let the index state the sizes and hashes that files have now, as a hostile writer would."""
-    try:
-        data = json.loads((folder / "shards" / "index.json").read_text())
-        for part in [data["common"], *(level for shard in data["shards"] for level in shard["levels"])]:
-            file = folder / "shards" / part["name"]
-            part |= {"bytes": file.stat().st_size, "sha256": file_key(file)}
-        (folder / "shards" / "index.json").write_text(json.dumps(data))
-    except (OSError, KeyError, TypeError, ValueError, RecursionError):
-        return  # an index that is spoilt itself
-
-
-def use_shards(folder: Path) -> None:
-    signed(folder)
-    shards = Shards(folder)
-    for number, shard in enumerate(shards.index.shards):
-        for level in range(len(shard.levels)):
-            shards.codes(number, level)
-            shards.field(number, level)
-    shards.gaussians(np.arange(0, shards.count, 7))
-    load_shards(folder)
 
 
 def use_codec(folder: Path) -> None:
@@ -373,7 +349,7 @@ TENSORS, JSON = {".safetensors": spoil_safetensors}, {".json": spoil_json_file}
 TARGETS: dict[str, Target] = {
     "field": Target(field_folders, {"field.safetensors": spoil_safetensors}, use_field),
     "shards": Target(
-        shard_folders, {"-0.safetensors": spoil_safetensors, "index.json": spoil_json_file}, use_shards, 8
+        shard_folders, {"-0.safetensors": spoil_safetensors, "index.json": spoil_json_file}, sharded.use_shards, 8
     ),
     "codec": Target(codec_folders, TENSORS, use_codec, 8),
     "ply": Target(ply_folders, {".ply": spoil_ply}, lambda p: read_ply(p / "a.ply")),
