@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -11,7 +10,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from langfield.errors import LangfieldError
 from langfield.field.at_time import at_time
 from langfield.progress import say
 from langfield.query.methods import By
@@ -27,7 +25,7 @@ from langfield.viewer.rows import How, Rows, as_mask
 from langfield.viewer.session import Document, History, Query, Thing
 from langfield.viewer.shown import as_shown
 from langfield.viewer.splats import SplatScene
-from langfield.viewer.work import Result, Work
+from langfield.viewer.work import Result, Work, attempt
 
 Mode = Literal["RGB", "relevancy", "language", "depth", "instances"]
 MODES: tuple[Mode, ...] = ("RGB", "relevancy", "language", "depth", "instances")
@@ -109,13 +107,7 @@ class Desk:
 
     def guarded(self, work: Callable[[], object]) -> None:
         """Do something; say on the page what went wrong, and go on serving."""
-        try:
-            work()
-        except LangfieldError as error:
-            self.tell(f"⚠ {error}")
-        except Exception as error:  # a page must outlive whatever a question meets
-            say(traceback.format_exc())
-            self.tell(f"⚠ This did not work ({type(error).__name__}: {str(error)[:300]}); details are in the terminal.")
+        attempt(work, self.tell)
 
     def begin(self, label: str, action: Callable[[], Result]) -> None:
         """Begin something slow; see `Work.start`.

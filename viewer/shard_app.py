@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -25,6 +24,7 @@ from langfield.viewer.panels.say import paragraph
 from langfield.viewer.places import LEAST_ABOVE
 from langfield.viewer.shard_scene import ShardScene, eye_of_page, usual_width
 from langfield.viewer.traffic import Traffic
+from langfield.viewer.work import attempt
 
 REST_S = 0.15
 """A camera that has not moved for so long rests."""
@@ -117,13 +117,7 @@ class ShardApp:
 
     def guarded(self, work: Callable[[], object]) -> None:
         """Do something; say on the page what went wrong, and go on serving."""
-        try:
-            work()
-        except LangfieldError as error:
-            self.tell(f"⚠ {error}")
-        except Exception as error:  # a page must outlive whatever a question meets
-            say(traceback.format_exc())
-            self.tell(f"⚠ This did not work ({type(error).__name__}: {str(error)[:300]}); details are in the terminal.")
+        attempt(work, self.tell)
 
     def tell(self, text: str) -> None:
         """Say something on the page."""

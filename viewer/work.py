@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 
 from langfield.errors import LangfieldError
-from langfield.progress import watched
+from langfield.progress import say, watched
 
 Result = Callable[[], object]
 MOST_LEFT = 2
@@ -114,3 +115,14 @@ class Work:
     def _notify(self) -> None:
         for listener in self._listeners:
             listener()
+
+
+def attempt(work: Callable[[], object], tell: Callable[[str], object]) -> None:
+    """Do something for a page; say there what went wrong, and go on serving."""
+    try:
+        work()
+    except LangfieldError as error:
+        tell(f"⚠ {error}")
+    except Exception as error:  # a page must outlive whatever a question meets
+        say(traceback.format_exc())
+        tell(f"⚠ This did not work ({type(error).__name__}: {str(error)[:300]}); details are in the terminal.")
