@@ -14,6 +14,7 @@ import tyro
 
 HERE = Path(__file__).parent
 GPU = HERE / "measurements" / "gpu_h200.json"
+RUNS = HERE / "measurements" / "gpu_runs_h200.json"
 PAGE = HERE / "scaling.md"
 BEGIN, END = "<!-- tables: begin (docs/scaling.py) -->", "<!-- tables: end -->"
 
@@ -55,7 +56,7 @@ class Stage:
     source: str
 
 
-def stages(found: dict[str, Any], gpu: dict[str, Any], assumed: Assumed) -> list[Stage]:
+def stages(found: dict[str, Any], gpu: dict[str, Any], on_gpu: dict[str, Any], assumed: Assumed) -> list[Stage]:
     """Give what each stage costs a photo, and where the number comes from."""
     parts = found["parts"]
     one = parts["costs"]["one photo apart"]
@@ -65,7 +66,6 @@ def stages(found: dict[str, Any], gpu: dict[str, Any], assumed: Assumed) -> list
     runs.sort(key=_photos)
     smallest, largest, photos = runs[0], runs[-1], _photos(runs[-1])
     crop_gpu_s = gpu["clip_vit_b16_random_weights"]["ms_a_crop"] / 1e3
-    faster = one["embeddings_cpu_s"] / one["segments"] / crop_gpu_s
     pixels = assumed.megapixels * 1e6 / (one["height_px"] * one["width_px"])
     step_s = (assumed.step_ms or gpu["fitting_100k_gaussians_640x480_1000_steps"]["colour_step_ms"]) / 1e3
 
@@ -78,7 +78,7 @@ def stages(found: dict[str, Any], gpu: dict[str, Any], assumed: Assumed) -> list
 
     return [
         Stage("frames", one["frame_cpu_s"] * pixels, "cores", "processor time, in step with pixels"),
-        Stage("masks", one["masks_cpu_s"] / faster, "gpu", f"processor time / {faster:.0f}, as embeddings gain"),
+        Stage("masks", masks_s(on_gpu), "gpu", "real models, six workers on one H200"),
         Stage("embeddings", assumed.segments * crop_gpu_s, "gpu", "a crop on an H200"),
         Stage("codebook", cpu("codebook"), "cores", "processor time"),
         Stage("colour", assumed.steps_per_photo * step_s * assumed.views_per_photo, "gpu", "a step on an H200"),
@@ -89,6 +89,14 @@ def stages(found: dict[str, Any], gpu: dict[str, Any], assumed: Assumed) -> list
         Stage("driver", driver_s, "driver", "processor time of the driver, one thread, tiny photos"),
         Stage("driver: hash", 2 * assumed.photo_mb / assumed.hashed_mb_per_s, "driver", "every file twice, assumed"),
     ]
+
+
+def masks_s(on_gpu: dict[str, Any]) -> float:
+    """Give a photo's masks in seconds of a GPU that six workers share: of masks and embeddings, the share of masks."""
+    alone = on_gpu["ns-train langsplat-4d scenes/changes"]["seconds of an empty cache"]
+    shared = on_gpu["real models on a cluster, 50 photos of scenes/changes, six workers on one GPU"]
+    a_photo = 1 / shared["stages"]["features"]["per_second_steady"]
+    return a_photo * alone["masks"] / (alone["masks"] + alone["embeddings"])
 
 
 def _photos(run: dict[str, Any]) -> int:
@@ -141,7 +149,7 @@ def main(
         measured: cluster.json of `langfield bench cluster`.
         assumed: what was not measured.
     """
-    rows = stages(json.loads(measured.read_text()), json.loads(GPU.read_text()), assumed)
+    rows = stages(*(json.loads(path.read_text()) for path in (measured, GPU, RUNS)), assumed)
     text = f"{table(rows, assumed)}\n\n{bottlenecks(rows, assumed)}"
     page = PAGE.read_text()
     begin, rest = page.split(BEGIN)

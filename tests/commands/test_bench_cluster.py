@@ -78,4 +78,5 @@ def test_the_scaling_page_is_what_its_script_makes(tmp_path: Path, monkeypatch: 
     script.main(MEASURED)
     assert page.read_text() == (ROOT / "docs" / "scaling.md").read_text()
     dear = script.Assumed(dollars_per_gpu_hour=300.0)
-    assert script.table(script.stages(json.loads(MEASURED.read_text()), json.loads(script.GPU.read_text()), dear), dear)
+    found = [json.loads(path.read_text()) for path in (MEASURED, script.GPU, script.RUNS)]
+    assert script.table(script.stages(*found, dear), dear)
