@@ -63,17 +63,15 @@ def train(
         texts: who writes rewrites, false and long captions: templates, file:TEXTS.json and others.
         json: print as JSON.
     """
-    from langfield.suite.spec import modify
     from langfield.suite.textgen import text_generator
-    from langfield.suite.tuning import TuneSettings, prepared, told_apart, tune
+    from langfield.suite.tuning import LONG, TuneSettings, prepared, told_apart, tune
 
     model, pairs = _opened(corpus)
     writer = text_generator(texts)
     learnt, left = _parted(prepared(pairs, method, writer))
-    if method == "long-clip":
-        modify(model, "encode:long-clip")
+    keep = _stretched(model) if method == LONG else 0
     before = told_apart(model, left)
-    spec = tune(model, learnt, method, out, TuneSettings(steps.steps, steps.lr, steps.batch, steps.seed))
+    spec = tune(model, learnt, method, out, TuneSettings(steps.steps, steps.lr, steps.batch, steps.seed, keep))
     reduced = [f"texts were written by {writer.name}, which know nothing of the world"] if writer.reduced else []
     _report({"method": method, "model": spec, "pictures": len(learnt), "held out": len(left), "before": before,
              "after": told_apart(model, left), "reduced": reduced}, json)  # fmt: skip
@@ -137,6 +135,18 @@ def _opened(corpus: Corpus) -> tuple[ClipModel, Pairs]:
     if not model.has_text_tower or pairs.pictures is None:
         raise SettingsError(f"{model.name} has no text tower to train", remedy="name a model with both: --model SPEC")
     return model, replace(pairs, vectors=model.encode_images(list(pairs.pictures)))
+
+
+def _stretched(model: ClipModel) -> int:
+    """Stretch a model's texts and give how many positions stayed."""
+    from langfield.suite.encode.long_clip import Settings, kept
+    from langfield.suite.spec import modify
+
+    if "+encode:" in model.name:
+        raise SettingsError(f"texts of {model.name} are stretched already", remedy="name it without +encode: --model")
+    keep = kept(Settings(), model.context_length)
+    modify(model, "encode:long-clip")
+    return keep
 
 
 def _parted(pairs: Pairs) -> tuple[Pairs, Pairs]:

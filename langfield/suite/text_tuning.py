@@ -35,6 +35,11 @@ class TextTower(nn.Module):
             begin + POSITIONS,
         )
 
+    @property
+    def model(self) -> ClipModel:
+        """The CLIP whose text tower it is."""
+        return self._model[0]
+
     def tensors(self) -> dict[str, Tensor]:
         """Give the learnt weights by the names of the model's parameters."""
         made = {name: self.weights[key] for key, name in self._names.items()}
@@ -42,11 +47,11 @@ class TextTower(nn.Module):
 
     def forward(self, ids: Int[Tensor, "B L"]) -> Float[Tensor, "B D"]:
         """Give unit vectors of tokenised texts."""
-        return functional_call(self._model[0].module, self.tensors(), (), {"text": ids})[1]
+        return functional_call(self.model.module, self.tensors(), (), {"text": ids})[1]
 
     def put(self) -> Change:
         """Put the learnt weights into the model, until the change is removed."""
-        change, module = Change(), self._model[0].module
+        change, module = Change(), self.model.module
         for name, tensor in self.tensors().items():
             owner, _, last = name.rpartition(".")
             change.add(put(module.get_submodule(owner), last, tensor.detach()))

@@ -1,7 +1,8 @@
 """Training papers on any corpus: a text tower is tuned on pictures and captions, and kept as weights of a spec.
 
 Pictures keep their vectors, so a field that holds them stays valid; what moves is how texts are read. What each method
-adds to CLIP's loss: laclip rewrites of the captions, hq-clip false captions, long-clip long ones beside short ones.
+adds to CLIP's loss: laclip rewrites of the captions, hq-clip false captions, long-clip long ones beside short ones; its
+tower is stretched before, and the positions that were kept do not move.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from langfield.artefacts import content_key, write_tensors
 from langfield.errors import SettingsError
 from langfield.suite.ask.hq_clip import with_negatives
 from langfield.suite.ask.laclip import rewritten
-from langfield.suite.corpus import Caption, Pairs
+from langfield.suite.corpus import Caption, Kind, Pairs
 from langfield.suite.encode.long_clip import first_sentence, long_loss
-from langfield.suite.fewshot import needed
 from langfield.suite.model import ClipModel
 from langfield.suite.objectives import contrastive, hard_negative
 from langfield.suite.slots import FewShotTask, TextGenerator
+from langfield.suite.text_tuning import TextTower
 from langfield.suite.trainer import Checkpoint, Stage, Training
 
-METHODS = ("laclip", "hq-clip", "long-clip")
+LONG = "long-clip"
+NEEDED: dict[str, Kind] = {"laclip": "short", "hq-clip": "negative", LONG: "long"}
+"""Sort of caption that a method cannot do without."""
+METHODS = tuple(NEEDED)
 NEGATIVES = 4
 
 
@@ -39,6 +43,8 @@ class TuneSettings:
     lr: float = 1e-5
     batch: int = 32
     seed: int = 0
+    keep: int = 0
+    """First positions of the tower that do not learn: long-clip's kept ones."""
 
 
 def prepared(pairs: Pairs, method: str, writer: TextGenerator) -> Pairs:
@@ -51,7 +57,7 @@ def prepared(pairs: Pairs, method: str, writer: TextGenerator) -> Pairs:
         raise SettingsError(f"{method!r} trains no tower", remedy=f"choose one of: {', '.join(METHODS)}")
     if method == "laclip":
         return rewritten(pairs, writer)
-    kind = "negative" if method == "hq-clip" else "long"
+    kind = NEEDED[method]
     if not any(pairs.of(row, kind) for row in range(len(pairs))):
         pairs = with_negatives(pairs, writer) if method == "hq-clip" else _with_long(pairs, writer)
     if not any(pairs.of(row, kind) for row in range(len(pairs))):
@@ -72,81 +78,78 @@ def _with_long(pairs: Pairs, writer: TextGenerator) -> Pairs:
     return replace(pairs, captions=tuple(captions))
 
 
-def begin(model: ClipModel, pairs: Pairs, method: str, settings: TuneSettings = TuneSettings()) -> Training:
-    """Give the training of a text tower before it begins.
+def begin(learner: TextTower, pairs: Pairs, method: str, settings: TuneSettings = TuneSettings()) -> Training:
+    """Give the training of a text tower before it begins; the model itself is not touched.
 
     Args:
-        model: one with a text tower; long-clip's is stretched already ("+encode:long-clip").
-        pairs: with vectors of the model's image tower, prepared for the method.
+        learner: copies of the tower; long-clip's is stretched already ("+encode:long-clip").
+        pairs: with vectors of the model's image tower, prepared for the method; other rows are left out.
         method: one of METHODS.
         settings: how.
 
     Raises:
-        SettingsError: there is no text tower, or there are no vectors.
+        SettingsError: there are no vectors.
     """
-    if pairs.vectors is None or not needed(model, method).has_text_tower:
-        raise SettingsError(f"{model.name} has no text tower to train", method, "name a model that has both towers")
-    images, scale = normalize(pairs.vectors.float(), dim=1), model.logit_scale
-    rows_with = torch.arange(len(pairs))
-    if method != "laclip":
-        kind = "negative" if method == "hq-clip" else "long"
-        rows_with = torch.tensor([row for row in range(len(pairs)) if pairs.of(row, kind)])
+    if pairs.vectors is None:
+        raise SettingsError("tuning needs vectors of pictures", method, "encode the pictures first")
+    images, scale = normalize(pairs.vectors.float(), dim=1), learner.model.logit_scale
+    kinds: tuple[Kind, ...] = (NEEDED[method],) if method == LONG else ("short", NEEDED[method])
+    usable = [row for row in range(len(pairs)) if all(pairs.of(row, kind) for kind in kinds)]
+    rows_with = torch.tensor(usable, dtype=torch.int64)
 
     def objective(drawn: Int64[Tensor, " B"]) -> dict[str, Tensor]:
         rows = rows_with[drawn]
         lots = torch.Generator().manual_seed(int(content_key(settings.seed, rows.tolist())[:15], 16))
-        if method == "long-clip":
+        if method == LONG:
             longs = [_draw(pairs.of(row, "long"), lots) for row in rows.tolist()]
-            return long_loss(images[rows], _texts(model, longs), _texts(model, map_first(longs)), scale)
+            shorts = [
+                _short(pairs.of(row, "short"), long, lots) for row, long in zip(rows.tolist(), longs, strict=True)
+            ]
+            told, named = _texts(learner, [*longs, *shorts]).chunk(2)
+            return long_loss(images[rows], told, named, scale)
         said = [_draw(pairs.of(row, "short"), lots) for row in rows.tolist()]
         same = torch.tensor([[a == b for b in said] for a in said])
-        texts = _texts(model, said)
+        texts = _texts(learner, said)
         terms = {"contrast": contrastive(images[rows], texts, scale, same=same)}
         if method == "hq-clip":
             false = [_draw(pairs.of(row, "negative"), lots) for row in rows.tolist() for _ in range(NEGATIVES)]
-            wrong = _texts(model, false).unflatten(0, (len(rows), NEGATIVES))
+            wrong = _texts(learner, false).unflatten(0, (len(rows), NEGATIVES))
             terms["negatives"] = hard_negative(images[rows], texts, wrong, scale)
         return terms
 
-    moving = tuple(name for name, _ in model.module.named_parameters() if not name.startswith(("visual.", "logit_")))
     batch = max(1, min(settings.batch, 3 * len(rows_with) // 4))  # never all, so that draws differ from step to step
-    stage = Stage(settings.steps, settings.lr, moving, batch, weight_decay=0.01, warmup=min(10, settings.steps // 10))
-    return Training((stage,), model.module, objective, len(rows_with))
-
-
-def map_first(longs: Sequence[str]) -> list[str]:
-    """Give the short captions that long ones begin with."""
-    return [first_sentence(text) for text in longs]
+    warmup = min(10, settings.steps // 10)
+    stage = Stage(settings.steps, settings.lr, batch=batch, weight_decay=0.01, warmup=warmup)
+    return Training((stage,), learner, objective, len(rows_with))
 
 
 def _draw(captions: Sequence[Caption], lots: torch.Generator) -> str:
     return captions[int(torch.randint(len(captions), (), generator=lots))].text
 
 
-def _texts(model: ClipModel, texts: Sequence[str]) -> Float[Tensor, "B D"]:
-    return model.text_vectors(model.ids(texts))
+def _short(captions: Sequence[Caption], long: str, lots: torch.Generator) -> str:
+    return _draw(captions, lots) if captions else first_sentence(long)
 
 
-def keep(model: ClipModel, training: Training, file: Path) -> None:
-    """Write the weights that a training moved, for "+weights:FILE".
-
-    Raises:
-        StorageError: the disk is full or read-only.
-    """
-    moved = training.stages[0].trainable
-    tensors = {name: p.detach().contiguous() for name, p in model.module.named_parameters() if name in moved}
-    write_tensors(file, tensors, {"model": model.name})
+def _texts(learner: TextTower, texts: Sequence[str]) -> Float[Tensor, "B D"]:
+    return learner(learner.model.ids(texts))
 
 
 def tune(model: ClipModel, pairs: Pairs, method: str, file: Path, settings: TuneSettings = TuneSettings()) -> str:
-    """Tune a text tower, killed and resumed where that happens, and write its weights.
+    """Tune a text tower, killed and resumed where that happens, put it into the model and write its weights.
 
     Returns:
         The spec that loads it again.
+
+    Raises:
+        SettingsError: there is no text tower that can be taken apart, or there are no vectors.
+        StorageError: the disk is full or read-only.
     """
-    training = begin(model, pairs, method, settings)
-    training.run(settings.seed, Checkpoint(file.with_suffix(".checkpoint"), every=20))
-    keep(model, training, file)
+    learner = TextTower(model, settings.keep)
+    begin(learner, pairs, method, settings).run(settings.seed, Checkpoint(file.with_suffix(".checkpoint"), every=20))
+    tensors = {name: tensor.detach().contiguous() for name, tensor in learner.tensors().items()}
+    write_tensors(file, tensors, {"model": model.name})
+    learner.put()
     file.with_suffix(".checkpoint").unlink(missing_ok=True)
     return f"{model.name}+weights:{file}"
 

@@ -14,6 +14,7 @@ from langfield.cli import main
 from langfield.errors import SettingsError
 from langfield.suite.corpus import Caption, Pairs
 from langfield.suite.spec import clip_model
+from langfield.suite.text_tuning import TextTower
 from langfield.suite.textgen import text_generator
 from langfield.suite.toy.pairs import toy_pairs
 from langfield.suite.toy.scenes import make_scene
@@ -89,8 +90,9 @@ def corpus(count: int = 24) -> Pairs:
 def test_it_learns_and_only_texts_move(method):
     model, pairs = tiny_clip(), prepared(corpus(), method, text_generator())
     before, image = told_apart(model, pairs), {name: p.clone() for name, p in model.visual.named_parameters()}
-    training = begin(model, pairs, method, TuneSettings(40, 3e-3, 16))
-    history = training.run()
+    learner = TextTower(model)
+    history = begin(learner, pairs, method, TuneSettings(40, 3e-3, 16)).run()
+    learner.put()
     first, last = (sum(sum(terms.values()) for terms in part) for part in (history[:8], history[-8:]))
     assert last < first
     assert told_apart(model, pairs) > before
@@ -102,7 +104,7 @@ def test_a_killed_training_ends_in_the_same_bits(tmp_path):
     settings = TuneSettings(6, 1e-3, 8)
     whole = tiny_clip()
     tune(whole, pairs, "hq-clip", tmp_path / "whole.safetensors", settings)
-    killed = begin(tiny_clip(), pairs, "hq-clip", settings)
+    killed = begin(TextTower(tiny_clip()), pairs, "hq-clip", settings)
     steps = 0
 
     def stops(rows):
@@ -115,7 +117,9 @@ def test_a_killed_training_ends_in_the_same_bits(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         type(killed)(killed.stages, killed.learner, stops, killed.examples).run(0, Checkpoint(tmp_path / "k", 3))
     resumed = tiny_clip()
-    begin(resumed, pairs, "hq-clip", settings).run(0, Checkpoint(tmp_path / "k", 3))
+    learner = TextTower(resumed)
+    begin(learner, pairs, "hq-clip", settings).run(0, Checkpoint(tmp_path / "k", 3))
+    learner.put()
     one, other = whole.module.state_dict(), resumed.module.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
 

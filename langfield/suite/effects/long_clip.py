@@ -11,16 +11,18 @@ import torch
 
 from langfield.suite.corpus import Caption, Pairs
 from langfield.suite.effects.types import Effect
-from langfield.suite.encode.long_clip import Settings, tuned
+from langfield.suite.encode.long_clip import Settings, kept, modify
 from langfield.suite.model import ClipModel
 from langfield.suite.spec import clip_model
+from langfield.suite.text_tuning import TextTower
 from langfield.suite.toy.captions import caption
 from langfield.suite.toy.draw import draw
 from langfield.suite.toy.scenes import Scene, make_scene
+from langfield.suite.tuning import LONG, TuneSettings, begin
 
 GROUND = "toy:good, scenes of two things, captions of some thirty words where it read eighteen; trained on 250 others"
 MEASURE = "recall at 1 of 150 pictures"
-SETTINGS = Settings(factor=2, steps=30, lr=5e-4, batch=32)
+STRETCH, STEPS, RATE = Settings(factor=2), 30, 5e-4
 
 
 @cache
@@ -31,9 +33,13 @@ def trained(seed: int) -> tuple[list[float], list[float]]:
     seen = clip.encode_images([draw(scene).picture for scene in scenes])
     long, short = ([found(clip, scenes[250:], seen[250:], kind)] for kind in ("long", "short"))
     captions = tuple((Caption(caption(s).short), Caption(caption(s).long, "long")) for s in scenes[:250])
-    with tuned(clip, Pairs(captions, vectors=seen[:250]), SETTINGS):
-        long.append(found(clip, scenes[250:], seen[250:], "long"))
-        short.append(found(clip, scenes[250:], seen[250:], "short"))
+    keep = kept(STRETCH, clip.context_length)
+    modify(clip, STRETCH)
+    learner = TextTower(clip, keep)
+    begin(learner, Pairs(captions, vectors=seen[:250]), LONG, TuneSettings(STEPS, RATE, seed=seed)).run(seed)
+    learner.put()
+    long.append(found(clip, scenes[250:], seen[250:], "long"))
+    short.append(found(clip, scenes[250:], seen[250:], "short"))
     return long, short
 
 

@@ -6,7 +6,8 @@ the last step is continued beyond the end. A text that fits into the first 20 to
 "+context:248", which stretches all positions, short questions change nothing, so fields and negatives stay valid.
 
 What the paper trains on top is `long_loss`: a picture fits its long caption whole, and by its main components its short
-one (`tuned`). Published weights are not read; untrained, what follows the 77th token is seen but hardly understood.
+one (`langfield suite train long-clip`, `suite.tuning`). Published weights are not read; untrained, what follows the
+77th token is seen but hardly understood.
 
 Ours: where a tower has another number of positions the kept share is the same, 20 of 77. The text tower alone is
 trained, so that vectors of pictures, and fields, stay valid; the paper trains both. Kept positions do not move.
@@ -19,16 +20,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from langfield.errors import SettingsError
-from langfield.suite.corpus import Pairs
 from langfield.suite.model import ClipModel
 from langfield.suite.objectives import contrastive, primary_component
 from langfield.suite.surgery import Change, resize_context
-from langfield.suite.text_tuning import TextTower
-from langfield.suite.trainer import Stage, Training, frozen
 
 NEEDS = ("model",)
 KEPT, OF = 20, 77
@@ -36,16 +34,12 @@ KEPT, OF = 20, 77
 
 @dataclass(frozen=True)
 class Settings:
-    """How far texts are stretched, how `tuned` trains, and the main components it keeps of a batch's pictures."""
+    """How far texts are stretched."""
 
     factor: int = 4
     """Positions made of each that is stretched."""
     keep: int | None = None
     """Positions that stay; None for 20 of 77."""
-    steps: int = 100
-    lr: float = 1e-4
-    batch: int = 64
-    rank: int = 32
 
 
 def modify(model: ClipModel, settings: Settings = Settings()) -> Change:
@@ -68,37 +62,6 @@ def modify(model: ClipModel, settings: Settings = Settings()) -> Change:
 def kept(settings: Settings, length: int) -> int:
     """Give how many of a tower's positions stay."""
     return round(KEPT / OF * length) if settings.keep is None else settings.keep
-
-
-def tuned(model: ClipModel, pairs: Pairs, settings: Settings = Settings()) -> Change:
-    """Stretch a model's text tower and train it on long captions and short ones, given or their first sentences.
-
-    Raises:
-        SettingsError: as `modify`, or a picture has no long caption.
-    """
-    keep = kept(settings, len(model.text.positional_embedding))
-    change = modify(model, settings)
-    learner = TextTower(model, keep)
-    with frozen(model.module):
-        begin(learner, model, pairs, settings).run()
-    return change.add(learner.put())
-
-
-def begin(learner: TextTower, model: ClipModel, pairs: Pairs, settings: Settings = Settings()) -> Training:
-    """Give the training of a stretched model's text tower before it begins."""
-    longs = [next((c.text for c in pairs.of(i, "long")), "") for i in range(len(pairs))]
-    if not all(longs):
-        raise SettingsError("every picture needs a long caption", remedy="make pairs with long captions")
-    shorts = [next((c.text for c in pairs.of(i, "short")), first_sentence(longs[i])) for i in range(len(pairs))]
-    images = pairs.vectors if pairs.vectors is not None else model.encode_images(pairs.pictures or ())
-    ids = model.ids([*longs, *shorts])
-
-    def objective(rows: Int64[Tensor, " B"]) -> dict[str, Tensor]:
-        told, named = learner(torch.cat([ids[rows], ids[len(longs) + rows]])).chunk(2)
-        return long_loss(images[rows], told, named, model.logit_scale, settings.rank)
-
-    stage = Stage(settings.steps, settings.lr, batch=settings.batch, warmup=5)
-    return Training((stage,), learner, objective, len(longs))
 
 
 def stretch(positions: Float[Tensor, "L C"], keep: int, factor: int) -> Float[Tensor, "M C"]:

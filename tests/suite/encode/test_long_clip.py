@@ -8,9 +8,10 @@ from torch.nn.functional import normalize
 
 from langfield.errors import SettingsError
 from langfield.suite.corpus import Caption, Pairs
-from langfield.suite.encode.long_clip import Settings, begin, first_sentence, long_loss, modify, stretch, tuned
+from langfield.suite.encode.long_clip import Settings, first_sentence, kept, long_loss, modify, stretch
 from langfield.suite.objectives import contrastive
 from langfield.suite.text_tuning import TextTower
+from langfield.suite.tuning import LONG, TuneSettings, begin
 from tests.suite.contract.common import anatomy, unit
 from tests.suite.tiny_clip import pictures, tiny_clip
 
@@ -92,7 +93,11 @@ def test_training_moves_the_text_tower_alone_and_comes_off_bit_for_bit(layout):
     model = tiny_clip(layout=layout)
     before, images, texts = anatomy(model), model.encode_images(pictures()), ["mug", "a globe"]
     plain, first = model.encode_texts(texts), model.text.positional_embedding[:3].clone()
-    change = tuned(model, pairs(), Settings(steps=3, lr=1e-2))
+    keep = kept(Settings(), model.context_length)
+    change = modify(model)
+    learner = TextTower(model, keep)
+    begin(learner, pairs(), LONG, TuneSettings(steps=3, lr=1e-2)).run()
+    change.add(learner.put())
     assert model.context_length == 3 + 4 * 9
     assert torch.equal(model.encode_images(pictures()), images)
     assert torch.equal(model.text.positional_embedding[:3], first), "the first positions do not move"
@@ -107,7 +112,7 @@ def test_it_learns_what_the_loss_says_and_reaches_every_weight():
     model = tiny_clip()
     modify(model)
     learner, given = TextTower(model, 3), pairs()
-    training = begin(learner, model, given, Settings())
+    training = begin(learner, given, LONG)
     terms = training.objective(torch.arange(6))
     longs = model.encode_texts([given.of(i, "long")[0].text for i in range(6)])
     shorts = model.encode_texts(["mug " * 14 + ".", *["short"] * 5])
@@ -117,8 +122,8 @@ def test_it_learns_what_the_loss_says_and_reaches_every_weight():
         torch.testing.assert_close(term.detach(), expected[name], rtol=0, atol=1e-5)
     torch.stack(list(terms.values())).sum().backward()
     assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in learner.parameters())
-    with pytest.raises(SettingsError, match="long caption"):
-        begin(learner, model, Pairs(((Caption("mug"),),), vectors=unit(0, 1)))
+    with pytest.raises(SettingsError, match="nothing to learn from"):
+        begin(learner, Pairs(((Caption("mug"),),), vectors=unit(0, 1)), LONG).run()
 
 
 def test_first_sentences_and_settings_that_do_not_fit():
