@@ -10,7 +10,7 @@ leaves nothing to choose by, both parts are made to differ equally. What is show
 own, whose words are the negatives. Means of few examples are longer than those of many; what noise adds to their length
 is taken off the bias, which cancels where all names have as many, as in the paper.
 
-Cost: a few products of M x M numbers for M examples, milliseconds.
+Cost: a few products of M x M numbers for M examples, milliseconds; leaving all out in turn included.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from langfield.suite.discriminant import Discriminant, discriminant, left_out
 from langfield.suite.fewshot import scale_of, targets
 from langfield.suite.head import AGAINST, Head
 from langfield.suite.slots import FewShotTask
@@ -45,18 +46,6 @@ class Settings:
     """Weight of the examples; None chooses it."""
 
 
-@dataclass(frozen=True)
-class Discriminant:
-    """W and b of the log posterior of each class, up to what all share; zero for classes without examples."""
-
-    weight: Float[Tensor, "C D"]
-    bias: Float[Tensor, " C"]
-
-    def logits(self, vectors: Float[Tensor, "M D"]) -> Float[Tensor, "M C"]:
-        """Give W f + b."""
-        return vectors @ self.weight.T + self.bias
-
-
 def fit(task: FewShotTask, model: ClipModel | None = None, settings: Settings = Settings()) -> Head:
     """Make a head of words and examples.
 
@@ -71,42 +60,13 @@ def fit(task: FewShotTask, model: ClipModel | None = None, settings: Settings = 
     vectors, labels = task.vectors.double(), targets(task)
     words = torch.cat([task.texts, task.negatives]).double() * (settings.logit_scale or scale_of(model))
     owner = torch.tensor([*range(len(task.names)), *(len(task.names),) * len(task.negatives)])
-    alpha = settings.alpha
+    taught, alpha = discriminant(vectors, labels, int(owner.max()) + 1, vectors.shape[1]), settings.alpha
     if alpha is None:
-        alpha = _choose(vectors, labels, words, owner)
-    taught = discriminant(vectors, labels, int(owner.max()) + 1, vectors.shape[1])
+        alpha = _choose(vectors, labels, taught, _best(vectors @ words.T, owner))
     weight, bias = words + alpha * taught.weight[owner], alpha * taught.bias[owner]
     rows = tuple(AGAINST if row == len(task.names) else row for row in owner.tolist())
     about = (("method", "gda"), ("examples", str(len(labels))), ("alpha", f"{alpha:.3g}"))
     return Head(task.names, weight.float(), bias.float(), rows, 1.0, rivals=True, about=about)
-
-
-def discriminant(vectors: Float[Tensor, "M d"], labels: Int64[Tensor, " M"], classes: int, width: int) -> Discriminant:
-    """Give the discriminant of Gaussians of one shared covariance, priors equal.
-
-    The covariance is inverted as D ((M - 1) S + tr(S) I)^-1 (Kubokawa and Srivastava), through M x M products. What all
-    classes share is taken away, so that a class nobody showed is as likely as the average.
-
-    Args:
-        vectors: examples.
-        labels: class of each.
-        classes: number C of classes.
-        width: D of the vectors, or of those whose coordinates in a basis of their span these are.
-    """
-    present = torch.unique(labels)
-    means = torch.stack([vectors[labels == c].mean(dim=0) for c in present])
-    apart = vectors - means[torch.searchsorted(present, labels)]
-    shrink = float(apart.square().sum()) / max(len(labels) - 1, 1)
-    if shrink < 1e-9:  # one example of each: all directions alike, as wide as classes lie apart
-        apart, shrink = apart[:0], float((means - means.mean(dim=0)).square().sum()) or 1.0
-    inner = apart @ apart.T + shrink * torch.eye(len(apart), dtype=vectors.dtype)
-    found = width / shrink * (means - torch.linalg.solve(inner, apart @ means.T).T @ apart)
-    counts = torch.bincount(labels)[present].to(vectors)
-    within = width * torch.linalg.solve(inner, inner - shrink * torch.eye(len(inner)).to(inner)).trace()
-    longer = within / max(len(labels) - len(present), 1) / counts  # by how much noise lengthens means of few
-    bias = 0.5 * (longer - (found * means).sum(dim=1))
-    weight = vectors.new_zeros(classes, vectors.shape[1]).index_copy(0, present, found - found.mean(dim=0))
-    return Discriminant(weight, vectors.new_zeros(classes).index_copy(0, present, bias - bias.mean()))
 
 
 def _best(rows: Float[Tensor, "M R"], owner: Int64[Tensor, " R"]) -> Float[Tensor, "M C"]:
@@ -114,27 +74,20 @@ def _best(rows: Float[Tensor, "M R"], owner: Int64[Tensor, " R"]) -> Float[Tenso
 
 
 def _choose(
-    vectors: Float[Tensor, "M D"], labels: Int64[Tensor, " M"], words: Float[Tensor, "R D"], owner: Int64[Tensor, " R"]
+    vectors: Float[Tensor, "M D"], labels: Int64[Tensor, " M"], whole: Discriminant, zero_shot: Float[Tensor, "M C"]
 ) -> float:
     """Choose the weight that predicts examples left out best, of those that know the only example of a name again.
 
     Ties go to the smaller one.
     """
-    zero_shot, width = _best(vectors @ words.T, owner), vectors.shape[1]
     again = torch.bincount(labels, minlength=zero_shot.shape[1])[labels] > 1
     if not bool(again.any()):
-        both = zero_shot, discriminant(vectors, labels, zero_shot.shape[1], width).logits(vectors)
+        both = zero_shot, whole.logits(vectors)
         spread = [float((part - part.mean(dim=1, keepdim=True)).square().mean().sqrt()) for part in both]
         return spread[0] / spread[1] if spread[1] > 1e-6 else 0.0  # one class alone tells nothing apart
-    rows, within = torch.arange(len(labels)), torch.linalg.qr(vectors.T).R.T  # coordinates: M numbers, not D
-    left_out = []
-    for row in rows[again]:
-        kept = rows[rows != row]
-        found = discriminant(within[kept], labels[kept], zero_shot.shape[1], width)
-        left_out.append(found.logits(within[row, None]))
-    together = torch.cat(left_out)
+    together = left_out(vectors, labels, zero_shot.shape[1], again)
     losses = [float(cross_entropy(zero_shot[again] + alpha * together, labels[again])) for alpha in GRID]
-    alone = discriminant(within, labels, zero_shot.shape[1], width).logits(within[~again])
+    alone = whole.logits(vectors[~again])
     found = [(zero_shot[~again] + alpha * alone).argmax(dim=1) for alpha in GRID]
     right = [torch.equal(answer, labels[~again]) for answer in found]  # of examples that no other can stand in for
     able = [alpha for alpha, fits in zip(GRID, right, strict=True) if fits or not any(right)]

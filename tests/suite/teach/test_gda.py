@@ -7,8 +7,9 @@ import torch
 from torch.nn.functional import normalize
 
 from langfield.errors import SettingsError
+from langfield.suite.discriminant import discriminant
 from langfield.suite.slots import NONE_OF_THESE, FewShotTask
-from langfield.suite.teach.gda import GRID, Settings, discriminant, fit
+from langfield.suite.teach.gda import GRID, Settings, fit
 
 
 def clicks(seed: int, shots: int, classes: int = 4, dim: int = 24) -> tuple[FewShotTask, torch.Tensor, torch.Tensor]:
