@@ -37,9 +37,10 @@ def run_target(name: str, cases: range, folder: Path) -> dict[str, Any]:
         rng = Random(f"{name}/{number}")
         files = spoilt(target, rng.choice(valid), rng)
         put(files, folder)
-        start = time.process_time()
-        outcome = run_case(target, folder, sum(map(len, files.values())))
-        seconds = time.process_time() - start
+        outcome, seconds = timed_case(target, folder, sum(map(len, files.values())))
+        if seconds > SECONDS:  # what a busy machine or a late import cost once is not what the file costs
+            put(files, folder)
+            outcome, seconds = timed_case(target, folder, sum(map(len, files.values())))
         found["cases"] += 1
         found["slowest_s"] = max(found["slowest_s"], round(seconds, 3))
         if outcome in ("read", "refused"):
@@ -47,6 +48,13 @@ def run_target(name: str, cases: range, folder: Path) -> dict[str, Any]:
         if outcome not in ("read", "refused") or seconds > SECONDS:
             found["failures"].append({"case": f"{name}@{number}", "seconds": seconds, "outcome": outcome[-1500:]})
     return found
+
+
+def timed_case(target: Target, folder: Path, size: int) -> tuple[str, float]:
+    """Run a case; gives what `run_case` gives, and seconds of processor time."""
+    start = time.process_time()
+    outcome = run_case(target, folder, size)
+    return outcome, time.process_time() - start
 
 
 def run_case(target: Target, folder: Path, size: int) -> str:
