@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 
@@ -49,23 +51,59 @@ A field is trained with: ns-train langsplat --data DIR
 """
 
 
+CLOSED = 128 + 13  # what shells report of a program that SIGPIPE ended
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a problem a person can act on ends in one sentence and exit status 1."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        try:
+            code = _command(words)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _silenced():
+            raise
+        code = CLOSED
+    raise SystemExit(code or 0)
+
+
+def _command(words: list[str]) -> int | None:
     from langfield.errors import LangfieldError
 
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help") or words[0] not in COMMANDS:
-        sys.stderr.write(HELP)
-        raise SystemExit(0 if words and words[0] in ("-h", "--help") else 2)
+    if not words or words[0] not in COMMANDS:
+        return _help(words)
     try:
-        code = _run(words[0], words[1:])
+        return _run(words[0], words[1:])
     except LangfieldError as error:
         sys.stderr.write(f"error: {error}\n")
-        code = 1
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("stopped; what was finished is kept\n")
-        code = 130
-    raise SystemExit(code or 0)
+        return 130
+
+
+def _help(words: list[str]) -> int:
+    if words and words[0] in ("-h", "--help"):
+        sys.stdout.write(HELP)
+        return 0
+    sys.stderr.write(HELP + (f"\nerror: there is no command {words[0]!r}.\n" if words else ""))
+    return 2
+
+
+def _silenced() -> bool:
+    """Whether whoever read the output has seen enough (`| head`); what is left to say then goes nowhere."""
+    unread = [stream.fileno() for stream in (sys.stdout, sys.stderr) if _is_unread(stream.fileno())]
+    for descriptor in unread:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    return bool(unread)
+
+
+def _is_unread(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _run(name: str, words: list[str]) -> int | None:
