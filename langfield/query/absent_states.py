@@ -144,5 +144,5 @@ def _fit(score: float, rather: str, nearest: str) -> StateFit:
     if score >= FOUND_FROM:
         return StateFit(score, "found", f"it means what was said of the thing: {nearest}", rather)
     if score >= UNSURE_FROM:
-        return StateFit(score, "unsure", f"it may mean what was said of the thing, or: {rather}", rather)
-    return StateFit(score, "never", f"nothing that was said of the thing means it; nearest to it: {rather}", rather)
+        return StateFit(score, "unsure", f"it may mean what was said of the thing, or what never was: {rather}", rather)
+    return StateFit(score, "never", f"it means what was never said of the thing: {rather}", rather)
