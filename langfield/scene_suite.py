@@ -17,7 +17,16 @@ from langfield.capture.types import Camera
 from langfield.errors import QueryError, SettingsError
 from langfield.field.types import Field
 from langfield.query.gather_blind import blind_pairs, colours_of, gather_blind, looks_of, shapes_of
-from langfield.query.gather_clicks import SPREAD, Click, gather_clicks, names_of, read_examples, unlabelled, with_others
+from langfield.query.gather_clicks import (
+    SPREAD,
+    Click,
+    clicked_gaussians,
+    gather_clicks,
+    names_of,
+    read_examples,
+    unlabelled,
+    with_others,
+)
 from langfield.query.gather_pairs import PairSettings, Shot, label_things, pairs_from_scene
 from langfield.query.image import language_of
 from langfield.query.linking import (
@@ -27,6 +36,7 @@ from langfield.query.linking import (
     finding,
     links,
     picture_items,
+    renamed,
     text_items,
     thing_items,
     view_items,
@@ -83,6 +93,17 @@ class SceneSuite:
         """Width of the vectors the field holds."""
         return language_of(self.run.field)[1].dim
 
+    @cached_property
+    def said(self) -> dict[int, str]:
+        """What captions call things, by their numbers; nothing in a run without captions."""
+        captions = self.run.captions()
+        return {o.instance - 1: o.name for o in captions.objects if o.name} if captions is not None else {}
+
+    def _things(self, called: Phrases, names: Sequence[str] | None = None) -> Items:
+        """Give all things; where nobody gave names, those that captions speak of are called as they call them."""
+        items = thing_items(self.run.field, called)
+        return items if names else replace(items, texts=renamed(items.texts, self.said))
+
     def _called(self, names: Sequence[str] | None) -> Phrases:
         return encode_phrases(self.text_encoder, names or COMMON_NAMES, self.dim)
 
@@ -117,14 +138,13 @@ class SceneSuite:
         clicks = read_examples(clicks, none)
         names = encode_phrases(self.text_encoder, (*names_of(clicks), *also), self.dim, negatives)
         task, chosen = gather_clicks(self.run.field, self.views, clicks, names, SPREAD), choose("teach", method)
-        about: tuple[tuple[str, str], ...] = ()
+        added: tuple[tuple[str, str], ...] = ()
         if getattr(chosen.module, "UNLABELLED", False):
             task = unlabelled(self.run.field, task)
-        elif len(task.labels.unique()) == 1:
-            clicked, task = len(task.labels), with_others(self.run.field, self.views, clicks, task)
-            about = (("taken for none", f"{len(task.labels) - clicked} other things of the scene"),)
+        else:
+            task, added = with_others(self.run.field, clicked_gaussians(self.run.field, self.views, clicks), task)
         head = teach(task, method, self.model if chosen.needs("model") else None)
-        return replace(head, about=(*head.about, *about))
+        return replace(head, about=(*head.about, *added))
 
     @property
     def shots(self) -> list[Shot | None]:
@@ -168,7 +188,7 @@ class SceneSuite:
             text: what is looked for.
             picture: a picture of it, file or RGB.
             method: plain, or one of the family find.
-            names: names that things are called by; common names by default.
+            names: names that things are called by; those of captions and common ones by default.
             most: things at most.
 
         Returns:
@@ -181,7 +201,7 @@ class SceneSuite:
         if (text is None) == (picture is None):
             raise QueryError("things are found by a text or by a picture", remedy="give one of them")
         called = self._called(names)
-        gallery, found = thing_items(self.run.field, called), self._finding(method, called)
+        gallery, found = self._things(called, names), self._finding(method, called)
         if text is not None:
             if not found.in_words and found.transform is not None:
                 raise SettingsError(
@@ -201,7 +221,7 @@ class SceneSuite:
         Args:
             other: a scene in the same encoder's space.
             method: plain, or one of the family find.
-            names: names that things are called by; common names by default.
+            names: names that things are called by; those of captions and common ones by default.
 
         Returns:
             Rows with thing, other, name, other_name, cosine and mutual, mutual links first.
@@ -211,7 +231,7 @@ class SceneSuite:
             SettingsError: no such method, or it cannot learn from this run.
         """
         called = self._called(names)
-        one, two = (thing_items(scene.run.field, called) for scene in (self, other))
+        one, two = (scene._things(called, names) for scene in (self, other))
         if one.vectors.shape[1] != two.vectors.shape[1]:
             raise QueryError("the runs hold vectors of different widths", other.run.path, "link runs of one encoder")
         return links(self._finding(method, called).scores(one, two), one, two)
@@ -232,7 +252,7 @@ class SceneSuite:
         Args:
             by: what tells them apart: colour, shape, or another image encoder by its spec.
             method: of the family diagnose that compares things, with settings where wanted: "mmvp:same=0.9,apart=0.7".
-            names: names that things are called by; common names by default.
+            names: names that things are called by; those of captions and common ones by default.
             most: pairs at most.
 
         Returns:
@@ -248,7 +268,7 @@ class SceneSuite:
         else:
             every = {thing: (Caption("thing"),) for thing in range(len(things_of(field)))}
             other = looks_of(self.pairs(every, PairSettings(views=2)), image_encoder(by), len(things_of(field)))
-        items = gather_blind(field, other, self._called(names))
+        items = replace(gather_blind(field, other), texts=self._things(self._called(names), names).texts)
         if not hasattr(chosen.settings, "most"):
             raise SettingsError(f"{chosen.name} compares languages, not things", remedy="langfield suite languages")
         settings = replace(chosen.settings, most=MOST_PAIRS)

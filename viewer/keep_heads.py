@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from langfield.errors import FormatError
-from langfield.suite.head import Head, read_head, write_head
-from langfield.viewer.keep import file_name, inside
+from langfield.suite.head import HEADS, Head, head_file, read_head, write_head
+from langfield.viewer.keep import inside
 
-FOLDER = "heads"
 MOST_FILES = 200
 MOST_BYTES = 64 * 2**20
 REMEDY = "delete the file or teach it again"
@@ -20,7 +20,7 @@ def path_of(run: Path, head: Head) -> Path:
     Raises:
         LangfieldError: a link leads out of the run.
     """
-    return inside(run, FOLDER, file_name("\n".join(head.names)))
+    return inside(run, HEADS, head_file(head.names))
 
 
 def save_head(run: Path, head: Head) -> Path:
@@ -41,7 +41,7 @@ def load_heads(run: Path, dim: int) -> tuple[dict[str, Head], list[str]]:
         run: the run's folder.
         dim: width of the field's vectors; heads of another width are left out.
     """
-    folder, found, problems = run / FOLDER, dict[str, Head](), list[str]()
+    folder, found, problems = run / HEADS, dict[str, Head](), list[str]()
     for path in sorted(folder.glob("*.safetensors"))[:MOST_FILES] if folder.is_dir() else []:
         if path.name.startswith("."):
             continue
@@ -51,6 +51,12 @@ def load_heads(run: Path, dim: int) -> tuple[dict[str, Head], list[str]]:
         except FormatError as error:
             problems.append(str(error))
     return found, problems
+
+
+def changed_at(run: Path) -> int:
+    """Give when a head was last written or deleted, 0 where there never was one."""
+    folder = run / HEADS
+    return folder.stat().st_mtime_ns if folder.is_dir() else 0
 
 
 def _read(path: Path, dim: int) -> Head:
@@ -70,5 +76,9 @@ def called(head: Head) -> str:
 
 
 def forget_head(run: Path, head: Head) -> None:
-    """Delete a head's file where there is one."""
+    """Delete the files of heads of the same names, whatever they are called."""
     path_of(run, head).unlink(missing_ok=True)
+    for path in sorted((run / HEADS).glob("*.safetensors"))[:MOST_FILES]:
+        with suppress(FormatError):
+            if _read(path, head.dim).names == head.names:
+                path.unlink(missing_ok=True)

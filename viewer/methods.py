@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -13,9 +14,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from langfield.errors import QueryError
-from langfield.query.gather_clicks import evenly, thing_vectors
+from langfield.query.gather_clicks import evenly, thing_vectors, unlabelled, with_others
 from langfield.query.image import language_of, vectors_of
-from langfield.query.linking import PLAIN, best_matches, picture_items, thing_items
+from langfield.query.linking import PLAIN, best_matches, picture_items
 from langfield.query.methods import teach
 from langfield.query.relevancy import Phrases, encode_phrases
 from langfield.query.things import things_of
@@ -66,12 +67,12 @@ class Methods(SceneSuite):
 
     @cached_property
     def called(self) -> tuple[str, ...]:
-        """What each thing is called: the common name that fits it best.
+        """What each thing is called: as captions call it, else the common name that fits it best.
 
         Raises:
             QueryError: the field has no things.
         """
-        return thing_items(self.run.field, self.common).texts or ()
+        return self._things(self.common).texts or ()
 
     def rows_of(self, thing: int) -> Rows:
         """Give the Gaussians of a thing."""
@@ -119,7 +120,7 @@ class Methods(SceneSuite):
             QueryError: no view has shown them, or the field has no things.
             SettingsError: there is no such method, or it cannot learn from this run.
         """
-        asked, gallery = picture_items(self.vector_of(rows), self.common), thing_items(self.run.field, self.common)
+        asked, gallery = picture_items(self.vector_of(rows), self.common), self._things(self.common)
         own, ranked = (
             self.thing_of(rows),
             best_matches(self._finding(method, self.common).scores(asked, gallery), most + 1),
@@ -132,7 +133,8 @@ class Methods(SceneSuite):
         """Learn a head from what was clicked.
 
         Args:
-            lesson: at least one example of a name.
+            lesson: at least one example of a name; where all are of one name, other things are taken for what it is
+                not.
             method: of the family teach, with settings where wanted.
             negatives: phrases that all names are held against.
 
@@ -143,12 +145,16 @@ class Methods(SceneSuite):
         if not lesson.names:
             raise QueryError("nothing was shown", remedy="click a thing, give its name and press This is it")
         names, chosen = encode_phrases(self.text_encoder, lesson.names, self.dim, negatives), choose("teach", method)
+        vectors = torch.cat([self.vector_of(example.rows) for example in lesson.examples])
+        owner: dict[str | None, int] = {name: i for i, name in enumerate(lesson.names)}
+        labels = torch.tensor([owner.get(example.name, NONE_OF_THESE) for example in lesson.examples])
+        task, field = FewShotTask(vectors, labels, names.texts, names.positives, names.canonicals), self.run.field
+        added: tuple[tuple[str, str], ...] = ()
         if getattr(chosen.module, "UNLABELLED", False):
-            vectors = normalize(things_of(self.run.field).vectors.float(), dim=1)
-            labels = torch.full((len(vectors),), NONE_OF_THESE)
+            task = unlabelled(field, task)
         else:
-            vectors = torch.cat([self.vector_of(example.rows) for example in lesson.examples])
-            owner: dict[str | None, int] = {name: i for i, name in enumerate(lesson.names)}
-            labels = torch.tensor([owner.get(example.name, NONE_OF_THESE) for example in lesson.examples])
-        task = FewShotTask(vectors, labels, names.texts, names.positives, names.canonicals)
-        return teach(task, method, self.model if chosen.needs("model") else None)
+            clicked = torch.zeros(len(field.gaussians), dtype=torch.bool)
+            clicked[torch.from_numpy(np.concatenate([example.rows for example in lesson.examples]))] = True
+            task, added = with_others(field, clicked, task)
+        head = teach(task, method, self.model if chosen.needs("model") else None)
+        return replace(head, about=(*head.about, *added))

@@ -24,10 +24,23 @@ class Taught:
         self._desk = desk
         self.heads: dict[str, Head] = {}
         """What was kept, by what it is called."""
-        if desk.run.field.codes is not None:
-            self.heads, problems = keep_heads.load_heads(desk.run.path, language_of(desk.run.field)[1].dim)
-            for problem in problems:
+        self._told, self._seen = set[str](), 0
+        self.look()
+
+    def look(self) -> None:
+        """Take in what came to lie beside the run since, such as heads of `langfield teach`."""
+        run = self._desk.run
+        changed = keep_heads.changed_at(run.path)
+        if run.field.codes is None or changed == self._seen:
+            return
+        self._seen = changed
+        found, problems = keep_heads.load_heads(run.path, language_of(run.field)[1].dim)
+        names = {head.names for head in found.values()}
+        self.heads = {k: h for k, h in self.heads.items() if h.names not in names} | found
+        for problem in problems:
+            if problem not in self._told:
                 say(f"left out: {problem}")
+        self._told.update(problems)
 
     def point_out(self, name: str | None) -> None:
         """Take what is selected as an example of a name, or of none of them.

@@ -46,7 +46,7 @@ def find(
         method: plain, cross-gap, lexiclip or clippings, with settings where wanted (`langfield suite list --family
             find`); the last two learn from this run's own views of its things.
         wanted: what is looked for.
-        names: names that things are called by; common names by default.
+        names: names that things are called by; those of captions and common ones by default.
         most: things listed at most.
         text_encoder: use another text encoder than the run's; it must share the image encoder's space.
         json: print as JSON.

@@ -26,7 +26,7 @@ def diagnose(
         run: a run's folder, its config.yml, or a folder with runs below it.
         by: what tells them apart: colour, shape, or an image encoder such as openclip:MODEL/TAG.
         method: a method of the family diagnose, with settings where wanted: mmvp:same=0.9,apart=0.7.
-        names: names that things are called by; common names by default.
+        names: names that things are called by; those of captions and common ones by default.
         most: pairs listed at most.
         text_encoder: use another text encoder than the run's; it must share the image encoder's space.
         json: print as JSON.

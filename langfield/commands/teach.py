@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,8 +13,6 @@ from langfield.commands.output import print_json, print_text
 if TYPE_CHECKING:
     from langfield.scene import Scene
     from langfield.suite.head import Head
-
-FOLDER = "heads"
 
 
 def teach(
@@ -49,14 +44,14 @@ def teach(
     from langfield.query.gather_clicks import read_clicks
     from langfield.query.relevancy import CANONICALS
     from langfield.scene import load
-    from langfield.suite.head import write_head
+    from langfield.suite.head import HEADS, head_file, write_head
 
     clicks, scene = read_clicks(examples, none), load(run, text_encoder)
     scene.text_encoder.encode_texts(["thing"])  # loaded before the clock starts
     start = time.perf_counter()
     head = scene.teach(clicks, method, also=also, negatives=negatives or CANONICALS)
     seconds = time.perf_counter() - start
-    path = out or scene.run.path / FOLDER / file_name(head.names)
+    path = out or scene.run.path / HEADS / head_file(head.names)
     write_head(path, head)
     report: dict[str, Any] = {
         "head": path, "about": dict(head.about), "seconds": round(seconds, 3), "names": _found(scene, head)
@@ -84,10 +79,3 @@ def _found(scene: Scene, head: Head) -> list[dict[str, Any]]:
          "by_text": int(said[i].argmax()), "things": int((taught[i] > 0.5).sum())}
         for i, name in enumerate(head.names)
     ]  # fmt: skip
-
-
-def file_name(names: Sequence[str]) -> str:
-    """Give a file name for a head: what is readable of its names, and a hash that tells it from others."""
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", "_".join(names)).strip("-")[:40]
-    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
-    return f"{readable or 'head'}-{digest}.safetensors"

@@ -14,8 +14,7 @@ from torch.nn.functional import normalize
 
 from langfield.errors import QueryError
 from langfield.field.types import Field
-from langfield.query.relevancy import Phrases
-from langfield.query.things import thing_scores, things_of
+from langfield.query.things import things_of
 from langfield.suite.corpus import Pairs
 from langfield.suite.slots import Items
 from langfield.suite.types import ImageEncoder
@@ -32,13 +31,12 @@ SHARED = 0.1
 """Two things that share more than this of the smaller's Gaussians lie inside each other: no pair."""
 
 
-def gather_blind(field: Field, other: Float[Tensor, "I E"], names: Phrases | None = None) -> Items:
+def gather_blind(field: Field, other: Float[Tensor, "I E"]) -> Items:
     """Give all things of a scene, row by number, for a Diagnoser.
 
     Args:
         field: one with things.
         other: unit vectors of the things by what may tell them apart: `colours_of`, `shapes_of`, `looks_of`.
-        names: names to call things by, the best fitting each.
 
     Raises:
         QueryError: the field has no things, or `other` is not of them.
@@ -46,10 +44,7 @@ def gather_blind(field: Field, other: Float[Tensor, "I E"], names: Phrases | Non
     things = things_of(field)
     if len(other) != len(things):
         raise QueryError(f"{len(other)} vectors for {len(things)} things")
-    texts = None
-    if names is not None:
-        texts = tuple(names.texts[row] for row in thing_scores(field, names).argmax(dim=0).tolist())
-    return Items(normalize(things.vectors.float(), dim=1), texts, other=other)
+    return Items(normalize(things.vectors.float(), dim=1), other=other)
 
 
 def blind_pairs(

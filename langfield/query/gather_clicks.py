@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -185,26 +185,33 @@ def unlabelled(field: Field, task: FewShotTask) -> FewShotTask:
     return replace(task, vectors=vectors, labels=torch.full((len(vectors),), NONE_OF_THESE), other=None)
 
 
-def with_others(
-    field: Field, views: Mapping[str, Camera], clicks: Sequence[Click], task: FewShotTask, count: int = OTHERS
-) -> FewShotTask:
-    """Add other things of the scene as none of the names: a single name is learnt against something or not at all.
-
-    Args:
-        field: one with things; another one's task stays as it is.
-        views: camera per view name.
-        clicks: what was clicked.
-        task: of these clicks.
-        count: things added at most, evenly over the large and the small; none that shares Gaussians with a clicked one
-            or looks like it.
-    """
-    if field.instances is None:
-        return task
+def clicked_gaussians(field: Field, views: Mapping[str, Camera], clicks: Sequence[Click]) -> Bool[Tensor, " N"]:
+    """Tell which Gaussians belong to the things that were clicked."""
     clicked = torch.zeros(len(field.gaussians), dtype=torch.bool)
     for click in clicks:
         thing = click.thing if click.at is None else _thing_under(field, views, click.at)
         if thing is not None:
-            clicked[field.instances.gaussians(thing).long()] = True
+            clicked[things_of(field).gaussians(thing).long()] = True
+    return clicked
+
+
+def with_others(
+    field: Field, clicked: Bool[Tensor, " N"], task: FewShotTask, count: int = OTHERS
+) -> tuple[FewShotTask, tuple[tuple[str, str], ...]]:
+    """Add other things of the scene as none of the names: a single name is learnt against something or not at all.
+
+    Args:
+        field: one with things; another one's task stays as it is, as one that tells names apart does.
+        clicked: the Gaussians of what was clicked.
+        task: of these clicks.
+        count: things added at most, evenly over the large and the small; none that shares Gaussians with a clicked one
+            or looks like it.
+
+    Returns:
+        The task, and what was added in words, for `Head.about`.
+    """
+    if field.instances is None or len(task.labels.unique()) != 1:
+        return task, ()
     touched = torch.zeros(len(field.instances)).index_add_(
         0, field.instances.owner, clicked[field.instances.rows.long()].float()
     )
@@ -213,7 +220,8 @@ def with_others(
     apart = evenly(torch.nonzero(other)[:, 0], count)
     vectors = torch.cat([task.vectors, every[apart]])
     labels = torch.cat([task.labels, torch.full((len(apart),), NONE_OF_THESE)])
-    return replace(task, vectors=vectors, labels=labels)
+    told = (("taken for none", f"{len(apart)} other things of the scene"),)
+    return replace(task, vectors=vectors, labels=labels), told
 
 
 def evenly(rows: Int64[Tensor, " R"], count: int) -> Int64[Tensor, " c"]:

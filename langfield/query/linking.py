@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,16 @@ def thing_items(field: Field, names: Phrases) -> Items:
     rows = thing_scores(field, names).argmax(dim=0)
     texts = tuple(names.texts[row] for row in rows.tolist())
     return Items(normalize(things_of(field).vectors.float(), dim=1), texts, names.positives[rows])
+
+
+def renamed(texts: Sequence[str] | None, said: Mapping[int, str]) -> tuple[str, ...]:
+    """Give what things are called, known names in the place of guessed ones.
+
+    Args:
+        texts: of all things, by number.
+        said: known names of some, by number.
+    """
+    return tuple(said.get(thing, text) for thing, text in enumerate(texts or ()))
 
 
 def view_items(pairs: Pairs, encoder: TextEncoder) -> Items:

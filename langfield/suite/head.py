@@ -6,7 +6,9 @@ blending: what is expected along a ray of W f + b is W times the expected f, plu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ MAX_ROWS = 65_536
 MAX_NAMES = 4096
 MAX_SCALE = 1e4
 KIND = "langfield-head"
+HEADS = "heads"
+"""Folder of a run that its heads lie in, whoever taught them."""
 Inner = Callable[[Tensor], Tensor]
 
 
@@ -129,6 +133,13 @@ class Head:
         """
         found = torch.sigmoid(self.scale * self.margins(lambda rows: vectors @ rows.T.to(vectors)))
         return torch.where(vectors.any(dim=-1, keepdim=True), found, 0.5).movedim(-1, 0)
+
+
+def head_file(names: Sequence[str]) -> str:
+    """Give the file name of a head: what is readable of its names, and a hash that tells it from others."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", "_".join(names)).strip("-")[:40]
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
+    return f"{readable or 'head'}-{digest}.safetensors"
 
 
 def write_head(path: Path, head: Head) -> None:

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 from langfield.errors import QueryError
 from langfield.field.types import Field
 from langfield.query.gather_blind import blind_pairs, colours_of, gather_blind, looks_of, shapes_of
+from langfield.query.linking import thing_items
 from langfield.query.relevancy import encode_phrases
 from langfield.suite.corpus import Caption, Pairs
 from langfield.suite.diagnose.mmvp import Settings, diagnose
@@ -35,7 +36,8 @@ def kinds(field: Field) -> list[int]:
 
 def test_what_colour_tells_apart_is_found(field):
     kind = kinds(field)
-    items = gather_blind(field, colours_of(field), encode_phrases(Axes(), NAMES, DIM))
+    names = thing_items(field, encode_phrases(Axes(), NAMES, DIM)).texts
+    items = dataclasses.replace(gather_blind(field, colours_of(field)), texts=names)
     rows = blind_pairs(field, items, lambda these: diagnose(these, Settings(0.95, 0.6, 1000)))
     assert rows
     assert all({kind[row["a"]], kind[row["b"]]} == {0, 1} for row in rows)

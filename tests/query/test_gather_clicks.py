@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 from langfield.errors import QueryError
 from langfield.query.gather_clicks import (
     Click,
+    clicked_gaussians,
     gather_clicks,
     names_of,
     read_clicks,
@@ -118,10 +119,13 @@ def test_other_things_are_none_of_the_names(field):
     thing = things_at(field, CAMERAS["view_0"], *pixel_of(0).pixel)[0]  # type: ignore[misc]
     for click in (Click("red ball", thing), Click("red ball", at=pixel_of(0))):
         task = gather_clicks(field, CAMERAS, [click], ASKED)
-        more = with_others(field, CAMERAS, [click], task)
+        clicked = clicked_gaussians(field, CAMERAS, [click])
+        more, told = with_others(field, clicked, task)
         assert more.labels.tolist() == [0, *[-1] * (len(more.labels) - 1)]
         assert len(more.labels) > 2
         assert (more.vectors[1:, 0] < 0.5).all(), "what was clicked is taken for what it is not"
-    assert len(with_others(field, CAMERAS, [click], task, 1).labels) == 2
-    assert with_others(dataclasses.replace(field, instances=None), CAMERAS, [click], task) is task
+        assert str(len(more.labels) - 1) in dict(told)["taken for none"]
+    assert len(with_others(field, clicked, task, 1)[0].labels) == 2
+    assert with_others(dataclasses.replace(field, instances=None), clicked, task) == (task, ())
+    assert with_others(field, clicked, more) == (more, ()), "it is told from others already"
     assert (unlabelled(field, task).labels == -1).all()

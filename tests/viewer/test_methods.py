@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from langfield.run import open_run
+from langfield.cli import main
+from langfield.run import CAPTIONS, open_run
+from langfield.suite.captions.store import Captions, ObjectCaptions, write_captions
 from langfield.viewer.app import ViewerApp, ViewerSettings
+from langfield.viewer.asking import Encoders
+from langfield.viewer.methods import Methods
 from langfield.viewer.panels.select import look_of
+from langfield.viewer.rows import frozen
 from tests.suite_run import suite_run
 from tests.tiny import BALLS, ball_centres, tiny_gaussians
 from tests.viewer.browser import field_of, insist, tab_of, until
@@ -146,3 +152,57 @@ def find_and_link(hand: Hand) -> None:
     tab.get_by_role("button", name=re.compile(rf"\({mine}\) = .* \({mine}\): ")).click()
     tab.get_by_text(f"There it is thing {mine} ", exact=False).first.wait_for()
     assert desk.document.selection.tolist() == BLUE.tolist()
+
+
+def asked(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
+    """What a command prints as JSON."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main([*map(str, words), "--json"])
+    assert not stop.value.code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_heads_go_from_the_command_to_the_page_and_back(app: ViewerApp, capsys: pytest.CaptureFixture[str]):
+    desk, panels = app.desk, app.panels
+    assert panels is not None
+    red = desk.methods.thing_of(frozen(RED))
+    report = asked(capsys, "teach", desk.run.path, f"чашка={red}")
+    desk.refresh()
+    name = next(name for name in panels.teach.kept.options if name.startswith("чашка"))
+    panels.teach.kept.value = name
+    panels.teach.ask_kept()
+    assert lit(app) == RED.tolist()
+    desk.select(frozen(GREEN), "replace")
+    taught = panels.teach.taught
+    taught.forget_all()
+    taught.point_out("чашка")
+    taught.learn("gda")()
+    assert lit(app) == GREEN.tolist(), "a single name is told from the scene's other things"
+    taught.keep()
+    answer = asked(capsys, "query", desk.run.path, "--head", report["head"])
+    assert answer["instance"] == desk.methods.thing_of(frozen(GREEN)), "of the same names, it takes the other's place"
+    taught.forget(name)
+    assert not Path(report["head"]).exists()
+
+
+def methods_of(folder: Path) -> Methods:
+    run = open_run(folder)
+    return Methods(run, Encoders(run.text_encoder, run.image_encoder))
+
+
+def test_things_are_called_as_captions_call_them(tmp_path: Path):
+    run = suite_run(tmp_path / "said")
+    said = Captions((ObjectCaptions(2, "billiard <ball>", "", {}),), provenance={})
+    methods = methods_of(run)
+    plain = [row["name"] for row in methods.find_like(frozen(GREEN))]
+    write_captions(run / CAPTIONS, said)
+    methods = methods_of(run)
+    found = {row["thing"]: row["name"] for row in methods.find_like(frozen(GREEN))}
+    assert found[1] == "billiard <ball>"
+    assert "billiard <ball>" not in plain
+    pairs = methods.blind("colour", "mmvp:same=-1,apart=1")
+    assert {text for row in pairs for key, text in zip("ab", row["texts"], strict=True) if row[key] == 1} == {found[1]}
+    assert {row["name"] for row in methods.link(methods) if row["thing"] == 1} == {found[1]}
+    given = methods.find("a red circle", names=["red circle"])
+    assert {row["name"] for row in given} == {"red circle"}, "names that were given count"

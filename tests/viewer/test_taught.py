@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langfield.errors import LangfieldError
-from langfield.suite.head import AGAINST, Head
+from langfield.suite.head import AGAINST, HEADS, Head
 from langfield.viewer import keep_heads, lesson
 from langfield.viewer.lesson import Lesson
 from langfield.viewer.rows import EMPTY, frozen
@@ -65,8 +65,8 @@ def head(*names: str, dim: int = 4) -> Head:
 def test_heads_come_back_and_what_is_damaged_or_foreign_is_left_out(tmp_path: Path):
     mug, both = head("mug"), head("my <mug>", "../vase")
     for one in (mug, both, head("wide", dim=9)):
-        assert keep_heads.save_head(tmp_path, one).parent == tmp_path / keep_heads.FOLDER
-    (tmp_path / keep_heads.FOLDER / "broken.safetensors").write_bytes(b"no head")
+        assert keep_heads.save_head(tmp_path, one).parent == tmp_path / HEADS
+    (tmp_path / HEADS / "broken.safetensors").write_bytes(b"no head")
     found, problems = keep_heads.load_heads(tmp_path, 4)
     assert set(found) == {"mug (gda)", "my <mug>, ../vase (gda)"}
     assert torch.equal(found["my <mug>, ../vase (gda)"].weight, both.weight)

@@ -96,6 +96,7 @@ class TeachPanel:
 
     def refresh(self) -> None:
         """Bring examples and names in line."""
+        self.taught.look()
         self.examples.content = paragraph(examples_line(self._desk.document.lesson))
         names = tuple(self.taught.heads) or (NOTHING,)
         if names != self.kept.options:
