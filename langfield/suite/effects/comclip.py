@@ -13,7 +13,7 @@ from langfield.suite.effects.types import Effect
 from langfield.suite.toy.captions import say
 from langfield.suite.toy.claims import Claim, named
 from langfield.suite.toy.draw import draw
-from langfield.suite.toy.scenes import Scene, make_scene
+from langfield.suite.toy.scenes import Scene, make_scene, relation
 from langfield.suite.toy.words import COLOURS
 
 MEASURE = "share right of two pictures"
@@ -58,6 +58,29 @@ def which_pair(seed: int, count: int = 40) -> tuple[float, float]:
     return before, after
 
 
+def by_geometry(seed: int, count: int = 40) -> tuple[float, float]:
+    """Of two things alike, the one that lies to a third as the sentence says.
+
+    First CLIP, on pictures of both pairs where they lie; then parts, of pairs of which the relation holds in space.
+    """
+    clip, right = model("good"), []
+    for i in range(20 * count):
+        a, b, c = make_scene(850_000 + 20_000 * seed + i, 3).things
+        given, said = (a, b, replace(c, shape=a.shape, colour=a.colour)), relation(a, b)
+        if relation(given[2], b) == said:
+            continue
+        holds = torch.tensor([[one is not two and relation(one, two) == said for two in given] for one in given])
+        vectors = clip.encode_images([draw(Scene((thing,), i)).picture for thing in given])
+        seen = clip.encode_images([draw(Scene((one, b), i)).picture for one in given[::2]])
+        text = say(Claim(named(a), said, named(b)))
+        best = pairs(parse(text), vectors, clip.encode_texts, Settings(candidates=3), holds=holds)[0]
+        right.append([int((seen @ clip.encode_texts([text])[0]).argmax()) == 0, (best.subject, best.object) == (0, 1)])
+        if len(right) == count:
+            break
+    before, after = np.mean(right, axis=0).tolist()
+    return before, after
+
+
 def _of_two(seed: int, change) -> tuple[float, float]:
     clip, rng, right = model("bag"), np.random.default_rng(seed), []
     for i in range(80):
@@ -86,4 +109,11 @@ EFFECTS = (
     ),
     Effect("parts find the picture with things bound rightly", "toy:bag, colours exchanged", MEASURE, None, exchanged),
     Effect("parts find the pair of things that is meant", "toy:bag, eight things", "share right", 0.2, which_pair),
+    Effect(
+        "parts and places find the pair that lies as is said (first number: CLIP on pictures of the pairs)",
+        "toy:good, three things, of which two are alike",
+        "share right",
+        0.3,
+        by_geometry,
+    ),
 )
