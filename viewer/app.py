@@ -64,6 +64,8 @@ class ViewerSettings:
     encoders: tuple[str, ...] = ()
     """Further image encoders that may tell things apart."""
     limits: Limits = LIMITS
+    budget: int | None = None
+    """Gaussians that a page of a run in shards has at most; None: as many as it draws quickly."""
 
 
 SETTINGS = ViewerSettings()

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import numpy as np
 import viser
 
-from langfield.errors import LangfieldError
+from langfield.errors import LangfieldError, SettingsError
 from langfield.progress import say
 from langfield.query.answer import Answer
 from langfield.query.relevancy import NEUTRAL, Phrases
@@ -20,6 +20,7 @@ from langfield.viewer.app import SETTINGS, ViewerSettings, check_address, check_
 from langfield.viewer.gate import Gate, Key
 from langfield.viewer.guard import GuardedServer
 from langfield.viewer.newest import Newest
+from langfield.viewer.pace import Pace, seconds_to_draw
 from langfield.viewer.panels.say import paragraph
 from langfield.viewer.places import LEAST_ABOVE
 from langfield.viewer.shard_scene import ShardScene, eye_of_page, usual_width
@@ -28,16 +29,26 @@ from langfield.viewer.work import attempt
 
 REST_S = 0.15
 """A camera that has not moved for so long rests."""
-BUDGET, LEAST_BUDGET, MOST_BUDGET = 300_000, 50_000, 1_000_000
+BUDGET, LEAST_BUDGET, MOST_BUDGET = 300_000, 10_000, 1_000_000
 SHARE = 0.7
 """Lit is what lies in the upper three tenths of the range, as elsewhere."""
 LEAST_TOP = 0.6
 
 
 class ShardApp:
-    """A sharded run in the browser; `start` returns at once."""
+    """A sharded run in the browser; `start` returns at once.
+
+    Args:
+        run: opened.
+        settings: of the page.
+
+    Raises:
+        SettingsError: the budget is out of range.
+    """
 
     def __init__(self, run: ShardedRun, settings: ViewerSettings = SETTINGS) -> None:
+        if settings.budget is not None and not LEAST_BUDGET <= settings.budget <= MOST_BUDGET:
+            raise SettingsError(f"the budget goes from {LEAST_BUDGET:,} to {MOST_BUDGET:,} Gaussians", settings.budget)
         self._run, self._settings = run, settings
         self.gate, self.traffic = Gate(is_loopback(settings.host), settings.limits), Traffic()
         self.refining, self.asking = Newest(), Newest()
@@ -45,6 +56,7 @@ class ShardApp:
         self.answer: Answer | None = None
         self._server: GuardedServer | None = None
         self._moves: dict[int, threading.Event] = {}
+        self._paces: dict[int, Pace] = {}
 
     @property
     def port(self) -> int:
@@ -103,8 +115,8 @@ class ShardApp:
             LEAST_BUDGET,
             MOST_BUDGET,
             10_000,
-            BUDGET,
-            hint="On the page at most; fewer move more smoothly.",
+            self._settings.budget or BUDGET,
+            hint="On the page at most; fewer move more smoothly. Until this is moved, a slow page gets fewer.",
         )
         self.detail = gui.add_html("")
         ask.on_click(lambda _: self.form.submit())
@@ -113,7 +125,7 @@ class ShardApp:
         )
         go.on_click(lambda event: self.guarded(lambda: self._go(event.client)))
         clear.on_click(lambda _: self.guarded(self.clear))
-        self.budget.on_update(lambda _: self.again())
+        self.budget.on_update(lambda _: self._trust())
 
     def guarded(self, work: Callable[[], object]) -> None:
         """Do something; say on the page what went wrong, and go on serving."""
@@ -123,13 +135,20 @@ class ShardApp:
         """Say something on the page."""
         self.message.content = paragraph(text)
 
+    def _trust(self) -> None:
+        """Give all pages what somebody chose."""
+        self._paces = {page: Pace(trusted=True) for page in self._paces}
+        self.again()
+
     def _meet(self, page: viser.ClientHandle) -> None:
+        self._paces[page.client_id] = Pace(trusted=self._settings.budget is not None)
         self._moves[page.client_id] = threading.Event()
         page.camera.on_update(lambda _: self._moved(page))
         self._moved(page)
 
     def _leave(self, page: int) -> None:
         self._moves.pop(page, None)
+        self._paces.pop(page, None)
         self.scene.forget(page)
 
     def _moved(self, page: viser.ClientHandle) -> None:
@@ -144,12 +163,26 @@ class ShardApp:
     def _refine(self, page: viser.ClientHandle, moved: threading.Event) -> None:
         if moved.wait(REST_S) or page.client_id not in self._moves:
             return
-        if self.scene.refine(page, eye_of_page(page.camera), int(self.budget.value), moved.is_set):
-            many, full = self.scene.counts(page.client_id)
-            index = self._run.shards.index
-            self.detail.content = paragraph(
-                f"{many:,} of {index.count:,} Gaussians shown, {full} of {len(index.shards)} shards in full."
-            )
+        eye, budget = eye_of_page(page.camera), int(self.budget.value)
+        while True:
+            pace = self._paces.get(page.client_id, Pace())
+            now = pace.room(budget)
+            if not self.scene.refine(page, eye, now, moved.is_set):
+                return
+            enough = self.scene.wanted(eye, now) == self.scene.wanted(eye, budget)
+            self._say_detail(page.client_id, pace.settled and not enough)
+            if enough or pace.settled:
+                return
+            seconds = seconds_to_draw(page)
+            if moved.is_set() or not (pace.saw(now, seconds) or pace.settled):
+                return
+
+    def _say_detail(self, page: int, slow: bool) -> None:
+        many, full = self.scene.counts(page)
+        index = self._run.shards.index
+        more = " This browser draws slowly: for more, move the slider." if slow else ""
+        text = f"{many:,} of {index.count:,} Gaussians shown, {full} of {len(index.shards)} shards in full.{more}"
+        self.detail.content = paragraph(text)
 
     def again(self) -> None:
         """Bring all pages in line with what is wanted now."""

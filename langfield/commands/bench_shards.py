@@ -19,7 +19,7 @@ from langfield.sharded import ShardedRun, open_sharded
 from langfield.suite.types import TextEncoder
 from langfield.viewer.app import ViewerSettings
 from langfield.viewer.measure import CAMERA, Hashes, Page
-from langfield.viewer.shard_app import ShardApp
+from langfield.viewer.shard_app import BUDGET, ShardApp
 
 POLL_S = 0.01
 DOWN = (0.0, 1.0, 0.0, 0.0)
@@ -127,7 +127,7 @@ def decode_all(run: ShardedRun, phrases: Phrases) -> float:
 def measure_page(what: ShardBench) -> dict[str, Any]:
     """Open the page over the wire: seconds until something of all is there, and until a camera has its detail."""
     run = _opened(what)
-    app = ShardApp(run, ViewerSettings(port=0))
+    app = ShardApp(run, ViewerSettings(port=0, budget=BUDGET))  # its other end draws nothing
     app.start()
     start = time.perf_counter()
     page = Page(app)

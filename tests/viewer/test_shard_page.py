@@ -11,17 +11,19 @@ import pytest
 import torch
 from PIL import Image
 
+from langfield.errors import SettingsError
 from langfield.field.lod_choice import Eye, eye_of
 from langfield.field.shard_write import ShardSettings, write_shards
 from langfield.field.shards import Shards
 from langfield.sharded import ShardedRun
+from langfield.viewer import pace, shard_app
 from langfield.viewer.app import ViewerSettings
 from langfield.viewer.measure import CAMERA, Page
 from langfield.viewer.shard_app import ShardApp
-from langfield.viewer.shard_scene import ShardScene, buffer_of, usual_width
+from langfield.viewer.shard_scene import ShardScene, buffer_of, eye_of_page, usual_width
 from langfield.viewer.splats import SplatScene
 from tests.scattered import stand
-from tests.viewer.browser import tab_of, until
+from tests.viewer.browser import PATIENCE_S, insist, tab_of, until
 from tests.viewer.scene import made_up_run
 
 EVERYTHING = 10**6
@@ -147,14 +149,82 @@ def test_a_page_over_the_wire_gets_finer_where_it_goes(app, run):
     assert "question is empty" in app.message.content
 
 
+CLOSE = {**CAMERA, "position": (0.9, -0.6, 0.5), "look_at": (1.0, 1.0, 0.0), "up_direction": (0.0, 0.0, 1.0)}
+
+
+@pytest.mark.parametrize(("seconds", "bears"), [(9.0, False), (0.0, True), (None, False)])
+def test_a_page_gets_what_it_draws_quickly_until_somebody_chooses(run, monkeypatch, seconds, bears):
+    monkeypatch.setattr(pace, "START", 600)
+    monkeypatch.setattr(shard_app, "seconds_to_draw", lambda _: seconds)
+    app = ShardApp(run, ViewerSettings(port=0))
+    app.start()
+    page = Page(app)
+    try:
+        until(lambda: bool(app.pages))
+        number = app.pages[0]
+        camera = app._server.get_clients()[number].camera  # pyright: ignore
+        page.send(CLOSE)
+        until(lambda: tuple(camera.position) == CLOSE["position"])
+        whole = app.scene.wanted(eye_of_page(camera), EVERYTHING)
+        most = sum(run.shards.index.shards[i].levels[level].count for i, level in whole.items())
+        if bears:
+            until(lambda: app.scene.counts(number)[0] == most)
+        else:
+            until(lambda: app.scene.counts(number)[0] > 0 and app.refining.wait(0.1))
+            assert app.scene.counts(number)[0] < most
+        until(lambda: ("draws slowly" in app.detail.content) == (seconds == 9.0))
+        app.budget.value = shard_app.MOST_BUDGET
+        until(lambda: app.refining.wait(0.1) and app.scene.counts(number)[0] == most)
+        assert "draws slowly" not in app.detail.content
+    finally:
+        page.close()
+        app.stop()
+
+
+def test_a_budget_is_what_the_page_can_show(run):
+    for budget in (0, shard_app.MOST_BUDGET + 1):
+        with pytest.raises(SettingsError, match="budget"):
+            ShardApp(run, ViewerSettings(budget=budget))
+
+
+def pixels(tab) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(tab.screenshot())).convert("RGB")).astype(int)[:, :300]
+
+
+def bright(tab) -> int:
+    p = pixels(tab)
+    return int(((p[..., 0] > 200) & (p[..., 1] > 180) & (p[..., 2] < 90)).sum())
+
+
+def test_a_person_goes_to_an_answer_with_all_of_the_scene_in_play(run, browser, monkeypatch):
+    monkeypatch.setattr(pace, "START", 2000)
+    monkeypatch.setattr(pace, "QUICK_S", float("inf"))  # whatever else the machine has to do
+    monkeypatch.setattr(pace, "PATIENCE_S", PATIENCE_S)
+    app = ShardApp(run, ViewerSettings(port=0))
+    app.start()
+    try:
+        with tab_of(browser, 640, 360) as tab:
+            tab.goto(app.url)
+            box = tab.get_by_role("textbox").first
+
+            def ask() -> None:
+                box.fill("green ball")
+                box.press("Enter")
+
+            insist(ask, lambda: app.answer is not None, lambda: app.message.content)
+            until(lambda: bright(tab) > 0, lambda: app.message.content)
+            far = bright(tab)
+            tab.get_by_role("button", name="Go to it").click()
+            until(lambda: bright(tab) > 1.5 * far, lambda: f"{bright(tab)} of {far}")
+            (page,) = app._server.get_clients().values()  # pyright: ignore
+            wanted = app.scene.wanted(eye_of_page(page.camera), shard_app.BUDGET)
+            until(lambda: {i: s.level for i, s in app.scene._pages[page.client_id].items()} == wanted)
+            assert app.scene.counts(page.client_id)[1] > 0
+    finally:
+        app.stop()
+
+
 def test_a_person_looks_and_asks(app, browser):
-    def pixels(tab) -> np.ndarray:
-        return np.asarray(Image.open(io.BytesIO(tab.screenshot())).convert("RGB")).astype(int)[:, :300]
-
-    def bright(tab) -> int:
-        p = pixels(tab)
-        return int(((p[..., 0] > 200) & (p[..., 1] > 180) & (p[..., 2] < 90)).sum())
-
     with tab_of(browser, 640, 360) as tab:
         tab.goto(app.url)
         box = tab.get_by_role("textbox").first
