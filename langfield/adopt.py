@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -215,7 +215,9 @@ def _finish(folder: Path, work: _Work, capture: Capture, facts: dict[str, Any]) 
     codec = work.timed("codec", lambda: work.codec(features))
     lifted, things = work.timed("language", lambda: work.lift(training, features, codec))
     by_name = {f.name: found for f, found in zip(training, features, strict=True)}
-    quality = _quality(facts["fits"], len(work.gaussians))
+    coloured_by = None if work.session is None else work.session.coloured_by
+    unseen = {f.name for f in held_out} if coloured_by else set[str]()  # who knows what others trained on
+    quality = _quality(facts["fits"], len(work.gaussians), unseen)
     provenance = provenance_of(capture, by_name, settings) | {"quality": quality}
     provenance["inputs"]["splats"] = facts["splats"]
     field = Field(work.gaussians, lifted.codes, codec, provenance, lifted.reliability, things)
@@ -226,10 +228,15 @@ def _finish(folder: Path, work: _Work, capture: Capture, facts: dict[str, Any]) 
         "features": feature_bytes(features),
         "training_views": [f.name for f in training],
         "held_out_views": [f.name for f in held_out],
-        "notes": [*capture.notes, "splats trained elsewhere"],
+        "notes": [*capture.notes, coloured_by or "splats trained elsewhere"],
     }
 
 
-def _quality(fits: dict[str, ViewFit], gaussians: int) -> dict[str, Any]:
-    mean = sum(f.psnr_db for f in fits.values()) / len(fits)
-    return {"psnr_training_db": mean, "psnr_held_out_db": None, "gaussians": gaussians}
+def _quality(fits: dict[str, ViewFit], gaussians: int, unseen: Collection[str]) -> dict[str, Any]:
+    seen = [f.psnr_db for name, f in fits.items() if name not in unseen]
+    kept_out = [fits[name].psnr_db for name in unseen]
+    return {"psnr_training_db": _mean(seen), "psnr_held_out_db": _mean(kept_out), "gaussians": gaussians}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

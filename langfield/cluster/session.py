@@ -76,6 +76,8 @@ class Session:
         self._cluster: Cluster | None = None
         self._workers = 0
         self._left_out: tuple[str, ...] = ()
+        self.coloured_by: str | None = None
+        """What trained the colours here, None where nothing did."""
 
     @contextmanager
     def workers(self) -> Iterator[Pool]:
@@ -106,6 +108,7 @@ class Session:
             blocks: how the scene is cut.
         """
         tally, store = Tally("blocks"), self.store
+        self.coloured_by = f"colours trained in {blocks.blocks} block{'s' if blocks.blocks > 1 else ''}"
         self._tallies.append(tally)
         scene = (found.training, found.capture.points)
         with self.workers() as pool:

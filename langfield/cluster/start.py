@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ OBJECT_STORE_BYTES = 128 * 2**20
 """Of a cluster of this machine. Items and replies are small; data goes through files."""
 
 STARTS = 3
+PATIENCE_S = 10.0
+"""For processes that were killed."""
 LOCAL = {"worker_register_timeout_seconds": 300, "agent_register_timeout_ms": 300_000, "worker_niceness": 0}
 """Importing torch takes a worker on a busy machine longer than Ray would wait; and workers are as the command is, which
 here has nothing else to do."""
@@ -60,7 +62,7 @@ def connected(spec: str, workers: int | None = None) -> Iterator[Cluster]:
 
 def _begin(ray: Any, spec: str, workers: int | None) -> None:
     """Connect; a start on a machine that is too busy to finish it in Ray's time is tried again."""
-    left = STARTS if spec == "local" else 1
+    left, before = STARTS if spec == "local" else 1, set(_children())
     while left:
         left -= 1
         try:
@@ -68,10 +70,28 @@ def _begin(ray: Any, spec: str, workers: int | None) -> None:
             return
         except Exception as error:  # Ray raises plain Exception among others
             ray.shutdown()
+            _end([child for child in _children() if child not in before])
             if not left:
                 remedy = "see Ray's logs/raylet.err" if spec == "local" else "start one there with: ray start --head"
                 raise EnvironmentProblem(f"no Ray cluster: {str(error)[:200]}", spec, remedy) from error
             say(f"Ray did not start, once more: {str(error)[:200]}")
+
+
+def _children() -> list[Any]:
+    """Give the processes that this one started, and theirs."""
+    from psutil import Process  # which Ray brings along
+
+    return Process().children(recursive=True)
+
+
+def _end(processes: list[Any]) -> None:
+    """End what a start that failed has left: it would go on beside the next one until this process ends."""
+    from psutil import NoSuchProcess, wait_procs
+
+    for process in processes:
+        with suppress(NoSuchProcess):
+            process.kill()
+    wait_procs(processes, timeout=PATIENCE_S)
 
 
 def import_ray() -> Any:

@@ -45,6 +45,10 @@ def report_run(folder: Path, json: bool) -> None:
         return
     quality = about["quality"]
     print_text("  ".join(f"{name} {value:.1f} s" for name, value in about["seconds"].items()))
-    print_text(f"{quality['gaussians']} Gaussians, PSNR {quality['psnr_training_db']:.2f} dB. Ask it, or open it:")
+    kept_out = quality["psnr_held_out_db"]
+    more = "" if kept_out is None else f", {kept_out:.2f} dB on views held out"
+    print_text(
+        f"{quality['gaussians']} Gaussians, PSNR {quality['psnr_training_db']:.2f} dB{more}. Ask it, or open it:"
+    )
     print_text(f'  langfield query {folder} "WORDS" --picture hit.png')
     print_text(f"  langfield view {folder}")

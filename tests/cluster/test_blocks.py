@@ -21,8 +21,9 @@ from langfield.commands.blocks import blocks
 from langfield.errors import FormatError
 from langfield.field.blocks import BlockSettings, merge_blocks, plan_blocks
 from langfield.field.photometric import PhotometricFit, PhotometricSettings, view_order
-from langfield.fit import training_view
+from langfield.fit import mean_psnr, training_view
 from langfield.raster import Gaussians
+from langfield.run import open_run
 from langfield.settings import RunSettings
 from tests.cluster.here import Here
 from tests.tiny import write_tiny_scene
@@ -93,7 +94,8 @@ def test_a_block_goes_on_where_its_worker_died(
 @pytest.mark.usefixtures("cluster")
 def test_the_command_leaves_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     scene = write_tiny_scene(tmp_path / "scene")
-    settings = replace(SETTINGS, cache_dir=tmp_path / "cache", photometric=PhotometricSettings(steps=40))
+    colour = PhotometricSettings(steps=40)
+    settings = replace(SETTINGS, cache_dir=tmp_path / "cache", photometric=colour, hold_out_every=4)
     how = ClusterSettings(workers=1)
     blocks(scene, tmp_path / "out", CUT, how, settings, json=True)
     (manifest,) = (tmp_path / "out").rglob("manifest.json")
@@ -101,3 +103,11 @@ def test_the_command_leaves_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert about["state"] == "finished"
     assert about["cluster"]["stages"]["blocks"]["done"] == CUT.blocks
     assert '"quality"' in capsys.readouterr().out
+    held_out, quality = about["held_out_views"], about["quality"]
+    assert held_out
+    assert set(held_out).isdisjoint(about["training_views"])
+    field = open_run(manifest.parent).field
+    views = [training_view(f, settings.train_side_px) for f in open_run(manifest.parent).frames if f.name in held_out]
+    assert quality["psnr_held_out_db"] == pytest.approx(mean_psnr(field.gaussians, views), abs=1e-3)
+    assert quality["psnr_training_db"] != pytest.approx(quality["psnr_held_out_db"], abs=1e-3)
+    assert about["notes"][-1] == "colours trained in 2 blocks"
