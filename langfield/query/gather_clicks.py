@@ -204,8 +204,8 @@ def with_others(
         field: one with things; another one's task stays as it is, as one that tells names apart does.
         clicked: the Gaussians of what was clicked.
         task: of these clicks.
-        count: things added at most, evenly over the large and the small; none that shares Gaussians with a clicked one
-            or looks like it.
+        count: things added at most, those that look most like the clicked ones; none that shares Gaussians with one or
+            may be the same.
 
     Returns:
         The task, and what was added in words, for `Head.about`.
@@ -216,8 +216,10 @@ def with_others(
         0, field.instances.owner, clicked[field.instances.rows.long()].float()
     )
     every = normalize(field.instances.vectors.float(), dim=1)
-    other = (touched == 0) & ((every @ task.vectors.T).amax(dim=1) < ALIKE)
-    apart = evenly(torch.nonzero(other)[:, 0], count)
+    alike = (every @ task.vectors.T).amax(dim=1)
+    other = (touched == 0) & (alike < ALIKE)
+    nearest = alike.masked_fill(~other, -torch.inf).argsort(descending=True, stable=True)
+    apart = nearest[: min(count, int(other.sum()))]  # what is next to it bounds a name best
     vectors = torch.cat([task.vectors, every[apart]])
     labels = torch.cat([task.labels, torch.full((len(apart),), NONE_OF_THESE)])
     told = (("taken for none", f"{len(apart)} other things of the scene"),)

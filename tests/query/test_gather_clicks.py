@@ -126,6 +126,8 @@ def test_other_things_are_none_of_the_names(field):
         assert (more.vectors[1:, 0] < 0.5).all(), "what was clicked is taken for what it is not"
         assert str(len(more.labels) - 1) in dict(told)["taken for none"]
     assert len(with_others(field, clicked, task, 1)[0].labels) == 2
+    cosines = (more.vectors[1:] @ task.vectors[0]).tolist()
+    assert cosines == sorted(cosines, reverse=True), "the most alike bound a name best"
     assert with_others(dataclasses.replace(field, instances=None), clicked, task) == (task, ())
     assert with_others(field, clicked, more) == (more, ()), "it is told from others already"
     assert (unlabelled(field, task).labels == -1).all()

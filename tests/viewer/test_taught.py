@@ -14,6 +14,7 @@ from langfield.errors import LangfieldError
 from langfield.suite.head import AGAINST, HEADS, Head
 from langfield.viewer import keep_heads, lesson
 from langfield.viewer.lesson import Lesson
+from langfield.viewer.panels.teach import result_line
 from langfield.viewer.rows import EMPTY, frozen
 from langfield.viewer.session import Document, History
 
@@ -53,6 +54,14 @@ def test_nothing_and_improper_names_are_refused():
         with pytest.raises(LangfieldError, match="needs a name"):
             lesson.proper_name(name)
     assert lesson.proper_name(" <b>mug</b> ") == "<b>mug</b>"
+
+
+def test_that_examples_did_not_count_is_said():
+    def line(alpha: str) -> str:
+        return result_line(replace(Document(10), taught=replace(head("mug"), about=(("alpha", alpha),))), 0.1)
+
+    assert "words alone decide" in line("0")
+    assert "words alone decide" not in line("0.01")
 
 
 def head(*names: str, dim: int = 4) -> Head:

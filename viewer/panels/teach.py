@@ -16,6 +16,7 @@ from langfield.viewer.session import Document
 from langfield.viewer.taught import Taught
 
 NOTHING: str = "(nothing yet)"
+WORDS_ALONE = "The words alone decide so far: show what it is not, too."
 INVITATION = "Click a thing, write its name, press This is it; click what is something else and press This is not."
 
 
@@ -111,7 +112,8 @@ def result_line(document: Document, seconds: float) -> str:
     told = ", ".join(f"{key} {value}" for key, value in head.about)
     asked = [q for q in document.queries if q.text in head.names]
     found = "; ".join(f"{q.text}: {q.verdict.partition(':')[0].lower()}, {len(q.lit):,} Gaussians" for q in asked)
-    return f"Learnt in {seconds:.2f} s ({told}). {found}."
+    alone = f" {WORDS_ALONE}" if dict(head.about).get("alpha") == "0" else ""
+    return f"Learnt in {seconds:.2f} s ({told}). {found}.{alone}"
 
 
 def examples_line(lesson: Lesson) -> str:
