@@ -64,7 +64,8 @@ class DiagnosePanel:
 
     def show(self, by: str, rows: list[dict[str, Any]]) -> None:
         """List pairs, the worst first."""
-        said = f"How alike: to the encoder, then by {by} (1: the same). Press a line to see both." if rows else f"No blind pair by {by}."
+        told = f"How alike: to the encoder, then by {by} (1: the same). Press a line to see both."
+        said = told if rows else f"No blind pair by {by}."
         self.words.content, self.words.visible = paragraph(said), True
         self.pairs.show([Line(pair_line(row), self._shows(row)) for row in rows])
 
