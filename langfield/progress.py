@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -97,3 +98,15 @@ def _lines(items: Iterable[T], about: About, total: int | None) -> Iterator[T]:
             stand = f"; {now()}" if now is not None else ""
             say(f"{label}: {done}/{total or '?'} in {at - start:.0f} s{eta}{stand}")
     say(f"{label}: {done} done in {time.monotonic() - start:.1f} s")
+
+
+def how_to_ask(run: Path, when: bool = False) -> str:
+    """Give the lines that a finished run ends with: the commands that ask it and open it.
+
+    Args:
+        run: its folder.
+        when: it knows states, so that it can be asked when something is so.
+    """
+    lines = ["ask it, or open it in a browser:", f'langfield query {run} "WORDS" --picture hit.png']
+    lines += [f'langfield query {run} "WORDS" --when --picture when.png'] if when else []
+    return "\n  ".join([*lines, f"langfield view {run}"])

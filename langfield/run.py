@@ -163,7 +163,7 @@ def read_manifest(path: Path) -> tuple[Path, dict[str, Any]]:
         found = str(manifest.get("version"))[:20]
         raise FormatError(f"manifest version {found} is not {MANIFEST_VERSION}", folder / MANIFEST)
     if manifest.get("state") != "finished":
-        raise FormatError("the run is not finished", folder, "run the same ns-train command again to go on")
+        raise FormatError("run not finished", folder, "to go on: ns-train as before, or langfield online --resume RUN")
     names, settings = manifest.get("training_views"), manifest.get("settings")
     listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not listed or not isinstance(settings, dict) or not isinstance(settings.get("text_encoder"), str):

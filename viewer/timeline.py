@@ -172,6 +172,6 @@ def bands_html(times_s: Float[np.ndarray, " T"], bands: Sequence[StateBand], now
             f'<div style="margin-top:6px">{escape(band.name[:120])}</div>'
             f'<div style="position:relative;height:12px;background:#444;overflow:hidden">{bars}{now}</div>'
         )
-    axis = f"<span>{first:.2f} s</span><span>{now_s:.2f} s</span><span>{first + span:.2f} s</span>"
+    axis = f"<span>{first:.2f} s</span><span>now {now_s:.2f} s</span><span>{first + span:.2f} s</span>"
     rows.append(f'<div style="display:flex;justify-content:space-between;opacity:0.7">{axis}</div>')
     return f'<div style="font-size:12px;padding:0 0.9em">{"".join(rows)}</div>'

@@ -37,7 +37,7 @@ def export(
         time: as they are at this time, seconds, where they move; the first time by default.
         json: print what was written as JSON, without the rows.
     """
-    from langfield.field.at_time import at_time, span_s
+    from langfield.field.at_time import at_time, check_time, span_s
     from langfield.field.ply import write_ply
     from langfield.field.shard_index import FILE, FOLDER, is_sharded
     from langfield.field.store import FIELD_FILE
@@ -52,6 +52,8 @@ def export(
     moves = opened.field.deformation is not None
     if time is not None and not moves:
         raise SettingsError("the scene stands still", f"--time {time}", "leave it out")
+    if time is not None:
+        check_time(opened.field, time)
     tensors = at_time(opened.field, time).gaussians.tensors()
     gaussians = Gaussians(*(t if rows is None else t[rows] for t in tensors))
     world = world_of(opened.field.provenance)

@@ -11,6 +11,7 @@ from langfield.adopt import ADOPT_SETTINGS, adopt
 from langfield.artefacts import read_json
 from langfield.cluster.session import ClusterSettings, Session
 from langfield.commands.output import print_json, print_text
+from langfield.progress import how_to_ask
 from langfield.run import MANIFEST
 from langfield.settings import RunSettings
 
@@ -47,8 +48,5 @@ def report_run(folder: Path, json: bool) -> None:
     print_text("  ".join(f"{name} {value:.1f} s" for name, value in about["seconds"].items()))
     kept_out = quality["psnr_held_out_db"]
     more = "" if kept_out is None else f", {kept_out:.2f} dB on views held out"
-    print_text(
-        f"{quality['gaussians']} Gaussians, PSNR {quality['psnr_training_db']:.2f} dB{more}. Ask it, or open it:"
-    )
-    print_text(f'  langfield query {folder} "WORDS" --picture hit.png')
-    print_text(f"  langfield view {folder}")
+    print_text(f"{quality['gaussians']} Gaussians, PSNR {quality['psnr_training_db']:.2f} dB{more}")
+    print_text(how_to_ask(folder))

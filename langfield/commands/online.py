@@ -12,7 +12,7 @@ from langfield.artefacts import write_json
 from langfield.commands.output import print_json, print_text
 from langfield.errors import SettingsError
 from langfield.online.types import OnlineSettings
-from langfield.progress import say
+from langfield.progress import how_to_ask, say
 
 if TYPE_CHECKING:
     from langfield.capture.stream import FrameSource
@@ -43,7 +43,7 @@ class OnlineOptions:
     """Take frames from a sender on this machine at this port instead (0: any free one); what to give it is shown once
     (`langfield.online.socket.send_frames`)."""
     resume: Path | None = None
-    """Go on with this run from its last keyframe; its settings count."""
+    """Go on with this run from its last keyframe; its settings count; say --max-frames and --every again."""
     json: bool = False
     """Print the report as JSON."""
 
@@ -79,7 +79,7 @@ def online(
         print_json({"run": path, **report})
     else:
         print_text(as_text(report))
-        print_text(f"the run: {path}")
+        print_text(how_to_ask(path))
 
 
 def _begin(source: Path | None, options: OnlineOptions) -> tuple[Online, FrameSource]:
@@ -176,7 +176,7 @@ def as_text(report: dict[str, Any]) -> str:
     if truth.get("path"):
         path = truth["path"]
         lines.append(
-            f"path: ATE {100 * path['ate_rmse']:.2f} cm, drift {path['drift']:.2%} of {path['length']:.2f}"
+            f"path: ATE {100 * path['ate_rmse']:.2f} cm, drift {path['drift']:.2%} of {path['length']:.2f} m"
             f" and {path['turn_deg']:.2f} degrees, over {path['frames']} frames"
         )
     for name, drawn in ((name, truth.get(name)) for name in ("keyframes", "frames")):

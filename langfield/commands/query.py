@@ -14,6 +14,7 @@ from langfield.commands.query_when import WhenOptions, query_when
 from langfield.errors import SettingsError
 from langfield.query.answer import Answer
 from langfield.query.methods import words_of
+from langfield.query.relevancy import check_text
 from langfield.suite.textgen import TEMPLATES
 
 if TYPE_CHECKING:
@@ -75,10 +76,13 @@ def query(
     if plain and (shards := open_sharded(run)) is not None:
         asked = shards.questions(text, negatives, any_of, text_encoder)
         return _tell([shards.answer(asked.row(i)) for i in range(len(asked))], out, picture, json)
-    scene = load(run, text_encoder)
     if when:
-        return _when(scene, text, WhenOptions(out, picture, json, states))
-    scene = scene if time is None else scene.at(time)
+        _check_when(text, any=any_of, negatives=negatives, image=image, region=region, head=head, method=method,
+                    list=names, time=time)  # fmt: skip
+        return query_when(load(run, text_encoder), text, WhenOptions(out, picture, json, states))
+    if states:
+        raise SettingsError("states tell when something is so", f"--states {states}", "add --when")
+    scene = _at(load(run, text_encoder), time)
     if names and head is None and method is None:
         return _list(scene, text, out, json)
     asked = _question(scene, text, Kind(image, region, head, method, texts), negatives)
@@ -104,10 +108,23 @@ def _tell(answers: list[Answer], out: Path | None, picture: Path | None, json: b
     return None
 
 
-def _when(scene: Scene, text: tuple[str, ...], options: WhenOptions) -> None:
+def _check_when(text: tuple[str, ...], **others: object) -> None:
     if not text:
         raise SettingsError("--when takes texts", remedy='write for example "when is the box open" --when')
-    query_when(scene, text, options)
+    for option, value in others.items():
+        if value not in (None, False, ()):
+            raise SettingsError("--when takes texts alone", f"--{option}", "leave it out")
+    for question in text:
+        check_text(question)
+
+
+def _at(scene: Scene, time_s: float | None) -> Scene:
+    from langfield.field.at_time import check_time
+
+    if time_s is None:
+        return scene
+    check_time(scene.run.field, time_s)
+    return scene.at(time_s)
 
 
 @dataclass(frozen=True)

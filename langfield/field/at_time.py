@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from langfield.errors import QueryError
+from langfield.errors import QueryError, SettingsError
 from langfield.field.deform import deform
 from langfield.field.status import Status, status_at
 from langfield.field.types import Field, LanguageShape
@@ -28,6 +28,21 @@ def at_time(field: Field, time_s: float | None) -> Field:
         return field
     moved = deform(field.gaussians, field.deformation, time_s)
     return replace(field, gaussians=moved, language=_language(field, time_s), **TIMELESS)
+
+
+def check_time(field: Field, time_s: float) -> None:
+    """Check that a field knows a time, where somebody asks for just that one.
+
+    Raises:
+        SettingsError: the scene stands still, or the time lies outside of its span.
+    """
+    if field.deformation is None and status_of(field) is None:
+        raise SettingsError("the scene stands still", f"--time {time_s:g}", "leave it out")
+    first, last = span_s(field)
+    if not first <= time_s <= last:
+        raise SettingsError(
+            "the scene has no such time", f"--time {time_s:g}", f"give one from {first:g} to {last:g} seconds"
+        )
 
 
 def _language(field: Field, time_s: float | None) -> LanguageShape | None:

@@ -20,7 +20,7 @@ from langfield.errors import LangfieldError, StorageError
 from langfield.field.dynamic_fit import span_of
 from langfield.plugin.bar import StepBar
 from langfield.plugin.pipeline import LangsplatPipeline
-from langfield.progress import say
+from langfield.progress import how_to_ask, say
 from langfield.run import SNAPSHOT, ManifestHead, RunLock, unfinished_runs, write_manifest
 from langfield.settings import RunSettings
 from langfield.stages import needed_weights
@@ -234,6 +234,6 @@ class LangsplatTrainer(Trainer):
             f"{quality['gaussians']} Gaussians, PSNR {quality['psnr_training_db']:.2f} dB on training views"
             + (f", {held:.2f} dB on {len(about['held_out_views'])} held-out ones" if held is not None else "")
         )
-        say(f"finished in {time.monotonic() - self.started:.0f} s. Ask it, or open it in a browser:")
-        say(f'  langfield query {self.base_dir} "WORDS" --picture hit.png')
-        say(f"  langfield view {self.base_dir}")
+        watched = self.pipeline.fit.watched
+        how = how_to_ask(self.base_dir, when=watched is not None and watched.spoken is not None)
+        say(f"finished in {time.monotonic() - self.started:.0f} s; {how}")

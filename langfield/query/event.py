@@ -37,6 +37,8 @@ ALIKE = "captions of several states fit it nearly alike, so that "
 GUESS, UNTOLD = ALIKE + "its times are a guess", ALIKE + "it cannot be told when"
 EVENLY = 0.75
 """Share of the variance that the best cut explains where scores are spread evenly: no two groups."""
+UNNAMED = 0.49
+"""Highest score of a question that names no thing."""
 MASK_SIDE_PX = 480
 """Longer side of masks in answers, at most."""
 
@@ -162,7 +164,12 @@ class EventAsker:
             instance = thing_meant(scored, settings.rewrite)
             own = [a for a in scored if a.instance == instance]
         found = replace(found, anchors=tuple(own[: settings.rewrite.keep]))
-        return self._answer(found, own, self.judge.judge(question, own), settings)
+        fit = self.judge.judge(question, own)
+        return self._answer(found, own, _doubted(fit) if self._names_nothing(scored) else fit, settings)
+
+    def _names_nothing(self, scored: Sequence[Anchor]) -> bool:
+        """Whether a question names none of the things, where they have names."""
+        return any(self.vocabulary.names.values()) and max(a.naming for a in scored) <= 0
 
     def _answer(self, found: Rewritten, own: Sequence[Anchor], fit: StateFit, settings: EventSettings) -> Event:
         instance = own[0].instance
@@ -212,6 +219,13 @@ def thing_meant(scored: Sequence[Anchor], settings: RewriteSettings) -> int:
     if max(a.naming for a in scored) <= 0:
         return scored[0].instance
     return max(scored, key=lambda a: a.score - settings.state * a.agreement).instance
+
+
+def _doubted(fit: StateFit) -> StateFit:
+    """Give what is left of "found" where no thing was named: another language, or words that the lexicon lacks."""
+    if fit.verdict != "found":
+        return fit
+    return replace(fit, score=min(fit.score, UNNAMED), verdict="unsure", note=f"it names no thing here; {fit.note}")
 
 
 def _lower(fit: StateFit, told: When) -> When:

@@ -74,6 +74,24 @@ def test_a_run_without_states_says_so(folder):
     assert end.value.code == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((QUESTION, "--when", "--time", "1.0"), "--when takes texts alone (--time)"),
+        ((QUESTION, "--when", "--list"), "--when takes texts alone (--list)"),
+        ((" ", "--when"), "the question is empty"),
+        (("ball", "--states", "net"), "add --when"),
+        (("ball", "--time", "99"), "give one from 0 to "),
+        (("ball", "--time", "nan"), "give one from 0 to "),
+    ],
+)
+def test_what_would_be_ignored_is_refused(folder, capsys, words, said):
+    with pytest.raises(SystemExit) as end:
+        main(["query", str(folder), *words])
+    assert end.value.code == 1
+    assert said in capsys.readouterr().err
+
+
 def test_bands_are_as_long_as_what_they_show():
     times = np.arange(TIMES) * 0.5
     on = (times >= 2.0) & (times < 6.0)

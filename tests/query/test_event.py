@@ -58,6 +58,14 @@ def test_states_that_never_are_have_no_times(asker, sentence):
     assert event.data()["intervals"] == []
 
 
+@pytest.mark.parametrize("sentence", ["die rote Kugel leuchtet", "红球亮了", "something shines brightly", "shining"])
+def test_a_sentence_that_names_no_thing_is_never_found_for_sure(asker, sentence):
+    event = asker.ask(sentence)
+    assert event.verdict != "found"
+    assert event.when.score < 0.5
+    assert event.verdict == "never" or "names no thing" in event.when.note
+
+
 def test_what_never_changes_is_so_all_the_time_or_never(asker):
     always = asker.ask("the blue ball rests on the table")
     assert always.verdict == "found"

@@ -15,7 +15,7 @@ from langfield.viewer.panels.say import paragraph
 from langfield.viewer.session import PALETTE
 from langfield.viewer.timeline import StateBand, Timeline, bands_html
 
-NOTHING: str = "(nothing yet)"
+NOTHING: str = "(pick an event)"
 PLAY_S = 10.0
 """A scene is played in this many seconds, however many pictures that gives time for."""
 PICTURES_PER_S = 6
@@ -90,6 +90,7 @@ class TimePanel:
         except Exception:
             self.answer.content = paragraph(INVITATION)
             raise
+        self._desk.tell("")
 
     def ask(self, text: str) -> None:
         """Tell when something is so, light its thing, and go to its first time.
