@@ -16,6 +16,7 @@ from langfield.artefacts import atomic_path, plain, write_bytes
 from langfield.capture.images import SUFFIXES
 from langfield.capture.stream import RgbdFrame
 from langfield.capture.types import Capture, Frame, Points
+from langfield.errors import StorageError
 from langfield.field.types import Field
 from langfield.field.world import World
 from langfield.online.types import OnlineSettings
@@ -69,7 +70,11 @@ class OnlineFolder:
 
     def __init__(self, path: Path, about: About) -> None:
         self.path, self.about = path, about
-        self._lock = RunLock(path)
+        try:
+            self._lock = RunLock(path)
+        except OSError as error:
+            said = f"could not make the run's folder: {error.strerror or error}"
+            raise StorageError(said, path, "choose another folder") from error
         self._manifest("running", {}, {})
 
     def provenance(self, encoder: Mapping[str, Any], inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -341,3 +341,9 @@ def test_a_kidnapped_camera_is_lost_and_found_again_where_it_has_been(tmp_path, 
     assert all(torch.equal(a, b) for a, b in zip(before, state(online), strict=True))
     back = [replace(frames[k], index=12 + i, time_s=(12 + i) / 30) for i, k in enumerate((10, 9, 8))]
     assert "tracked" in fed(online, back)
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="choose another folder"):
+        start(tmp_path / "file" / "run", SETTINGS, KnownFeatures())
