@@ -14,6 +14,7 @@ from langfield.artefacts import read_json, write_json
 from langfield.commands.bench_options import ClusterBench
 from langfield.commands.cluster_bench.costs import costs
 from langfield.commands.cluster_bench.point import Point, measure
+from langfield.commands.cluster_bench.seams import measure_seams
 from langfield.commands.cluster_bench.sleep import Sleep
 from langfield.errors import FormatError, SettingsError
 from langfield.progress import say
@@ -154,9 +155,13 @@ def _real(what: ClusterBench, keep: Keep) -> None:
     keep(f"{what.real_photos} photos", lambda: measure(point))
 
 
+def _blocks(what: ClusterBench, keep: Keep) -> None:
+    keep("in blocks and whole", lambda: measure_seams(what.towns[0], what.out / "blocks"))
+
+
 PARTS: dict[str, Callable[[ClusterBench, Keep], None]] = {
     "equal": _equal, "memory": _memory, "overhead": _overhead, "throughput": _throughput, "costs": _costs,
-    "real": _real,
+    "real": _real, "blocks": _blocks,
 }  # fmt: skip
 
 

@@ -127,7 +127,7 @@ class ClusterBench:
     out: Path = Path("outputs/bench_cluster")
     """Folder of what is found; run again, it goes on from there."""
     only: tuple[str, ...] = ()
-    """Parts: equal, memory, overhead, throughput, costs, real; all where empty."""
+    """Parts: equal, memory, overhead, throughput, costs, real, blocks (the town with --encoder); all where empty."""
     redo: tuple[str, ...] = ()
     """Parts that are measured again."""
 
