@@ -18,8 +18,8 @@ FORMATS = (transforms, dnerf, nerfies, neu3d, colmap)
 """In order of preference where a folder holds several."""
 
 
-TOLERANT = (transforms, colmap)
-"""Formats that can leave damaged pictures out: those of thousands of photos."""
+TOLERANT = (transforms, dnerf, colmap)
+"""Formats that can leave damaged pictures out; in videos and in layouts with a file per camera all must be there."""
 
 
 def read_capture(path: Path, allow_outside: bool = False, damaged: dict[str, str] | None = None) -> Capture:

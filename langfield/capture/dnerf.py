@@ -19,12 +19,13 @@ def find(path: Path) -> Path | None:
     return path if (path / _file("train")).is_file() else None
 
 
-def read(folder: Path, allow_outside: bool = False) -> Capture:
+def read(folder: Path, allow_outside: bool = False, damaged: dict[str, str] | None = None) -> Capture:
     """Read the files of all splits as one capture; frames of val and test are marked as such.
 
     Args:
         folder: what `find` gave.
         allow_outside: accept pictures outside the folder.
+        damaged: see `langfield.capture.read_capture`.
 
     Raises:
         FormatError: as for a transforms.json, or the splits hold the same picture.
@@ -39,7 +40,7 @@ def read(folder: Path, allow_outside: bool = False) -> Capture:
         shared = {key: value for key, value in meta.items() if key != "frames"}
         entries += [{**shared, **entry} for entry in meta["frames"]]
         splits |= {_stem(folder, entry.get("file_path")): split for entry in meta["frames"]}
-    capture = transforms.build({"frames": entries}, folder / _file("train"), allow_outside)
+    capture = transforms.build({"frames": entries}, folder / _file("train"), allow_outside, damaged)
     frames = tuple(replace(f, split=splits[_stem(folder, f.path)]) for f in capture.frames)
     return replace(capture, frames=frames, world="nerf synthetic")
 

@@ -41,6 +41,20 @@ def test_dnerf(tmp_path):
     assert len(split_views(capture.frames, 0)[0]) == 7
 
 
+def test_dnerf_leaves_damaged_pictures_out_where_it_may(tmp_path):
+    folder, damaged = write_dnerf(tmp_path, {"train": 3, "val": 2, "test": 2}), dict[str, str]()
+    whole = read_capture(folder)
+    lost = whole.frames[1]
+    lost.path.write_bytes(lost.path.read_bytes()[:40])
+    with pytest.raises(FormatError):
+        read_capture(folder)
+    capture = read_capture(folder, damaged=damaged)
+    assert list(damaged) == [lost.name]
+    assert [(f.name, f.split) for f in capture.frames] == [(f.name, f.split) for f in whole.frames if f is not lost]
+    assert all((f.camera.T_world_camera == g.camera.T_world_camera).all()
+               for f, g in zip(capture.frames, [w for w in whole.frames if w is not lost], strict=True))  # fmt: skip
+
+
 def test_dnerf_without_other_splits(tmp_path):
     capture = read_capture(write_dnerf(tmp_path, {"train": 3}))
     assert [f.name for f in capture.frames] == ["r_000.png", "r_001.png", "r_002.png"]
