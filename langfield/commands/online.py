@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from langfield.artefacts import write_json
+from langfield.artefacts import read_json, write_json
 from langfield.commands.output import print_json, print_text
 from langfield.errors import SettingsError
 from langfield.online.types import OnlineSettings
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 SHOWN = ("keyframe", "tracked", "skipped")
 """Outcomes that need no line of their own."""
+ASKED = "asked.json"
+"""Beside the manifest: what a resume takes where it is not said again."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for of the stream."""
+
+    max_frames: int | None = None
+    every: int = 1
+    camera: str = "auto"
+    quick: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,8 @@ class OnlineOptions:
     """Take frames from a sender on this machine at this port instead (0: any free one); what to give it is shown once
     (`langfield.online.socket.send_frames`)."""
     resume: Path | None = None
-    """Go on with this run from its last keyframe; its settings count; say --max-frames and --every again."""
+    """Go on with this run from its last keyframe; its settings count, and what was asked of the stream where nothing
+    else is said."""
     json: bool = False
     """Print the report as JSON."""
 
@@ -63,8 +76,10 @@ def online(
     """
     from langfield.online.run import run_stream
 
+    options = as_before(options)
     session, stream = _begin(source, options)
     try:
+        write_json(session.folder.path / ASKED, {name: getattr(options, name) for name in _ASKED})
         for note in getattr(stream, "notes", ()):
             say(note)
         say(f"the run is {session.folder.path}; look at it meanwhile with: langfield view {session.folder.path}")
@@ -80,6 +95,25 @@ def online(
     else:
         print_text(as_text(report))
         print_text(how_to_ask(path))
+
+
+_ASKED = tuple(one.name for one in fields(Asked))
+
+
+def as_before(options: OnlineOptions) -> OnlineOptions:
+    """Take what the run to go on with was asked for, where nothing else is said.
+
+    Raises:
+        FormatError: what was asked for is not readable.
+    """
+    from langfield.online.settings_read import read_settings
+
+    file = options.resume and options.resume / ASKED
+    if file is None or not file.is_file():  # a new run, or one of Python's
+        return options
+    before, usual = read_settings(Asked, read_json(file), file), OnlineOptions()
+    unsaid = [name for name in _ASKED if getattr(options, name) == getattr(usual, name)]
+    return replace(options, **{name: getattr(before, name) for name in unsaid})
 
 
 def _begin(source: Path | None, options: OnlineOptions) -> tuple[Online, FrameSource]:
