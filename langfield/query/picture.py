@@ -118,7 +118,7 @@ def _legend(overlay: Overlay, width: int) -> Picture:
     draw, font = ImageDraw.Draw(strip), ImageFont.load_default(size=13)
     draw.text((8, 5), "relevancy", fill=WHITE, font=font)
     for share in (0, 0.25, 0.5, 0.75, 1):
-        label = f"{overlay.low + share * (overlay.high - overlay.low):.2f}"
+        label = f"{overlay.low + share * (overlay.high - overlay.low):.2f}" + "+" * (share == 1)  # and all above
         x = 84 + share * (width - 101)
         draw.line([(x, 18), (x, 23)], fill=WHITE)
         draw.text((min(x - font.getlength(label) / 2, width - font.getlength(label) - 2), 25), label, WHITE, font)

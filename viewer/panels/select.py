@@ -15,6 +15,9 @@ from langfield.viewer.picking import Look
 from langfield.viewer.rows import EMPTY, How, Rows, frozen
 
 HOWS: tuple[How, ...] = ("replace", "add", "subtract", "keep common")
+DONE: dict[str, str] = {
+    "replace": "are selected", "add": "are added", "subtract": "are taken out", "keep common": "decide what stays",
+}  # fmt: skip
 NOTHING: str = "(none)"
 
 
@@ -94,7 +97,7 @@ class SelectPanel:
         return desk.asker.alike(row, self._level())
 
     def _choose(self, rows: Rows) -> None:
-        self._desk.message = f"{len(rows):,} Gaussians chosen ({self.how.value})."
+        self._desk.message = f"{len(rows):,} Gaussians {DONE[self.how.value]}."
         self._desk.select(rows, self.how.value)
 
     def _draw(self) -> None:
