@@ -141,7 +141,7 @@ def test_a_person_plays_scrubs_asks_when_and_clicks_what_moved(page, browser):
         field_of(tab, "When").last.press("Enter")
         tab.get_by_text("The red ball: found, 2.00 to 4.75 s").wait_for()
         assert desk.time_s == pytest.approx(STEP_S * TURNS["red ball"], abs=0.01)
-        assert tab.get_by_text("now 2.00 s", exact=True).is_visible()  # of the axis below the bands
+        tab.get_by_text("now 2.00 s", exact=True).wait_for()  # of the axis below the bands
 
         tab.get_by_role("slider").first.press("End")
         until(lambda: desk.time_s == pytest.approx(last_s))
