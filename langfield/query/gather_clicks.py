@@ -204,22 +204,25 @@ def with_others(
         field: one with things; another one's task stays as it is, as one that tells names apart does.
         clicked: the Gaussians of what was clicked.
         task: of these clicks.
-        count: things added at most, those that look most like the clicked ones; none that shares Gaussians with one or
-            may be the same.
+        count: things that are none of it then, those clicked as such included; the ones added look most like what was
+            clicked, and none shares Gaussians with it or may be the same.
 
     Returns:
         The task, and what was added in words, for `Head.about`.
     """
-    if field.instances is None or len(task.labels.unique()) != 1:
+    none = int((task.labels == NONE_OF_THESE).sum())
+    if field.instances is None or none >= count or len(task.labels.unique()) - (none > 0) != 1:
         return task, ()
     touched = torch.zeros(len(field.instances)).index_add_(
         0, field.instances.owner, clicked[field.instances.rows.long()].float()
     )
     every = normalize(field.instances.vectors.float(), dim=1)
-    alike = (every @ task.vectors.T).amax(dim=1)
-    other = (touched == 0) & (alike < ALIKE)
+    alike = (every @ task.vectors[task.labels != NONE_OF_THESE].T).amax(dim=1)
+    other = (touched == 0) & ((every @ task.vectors.T).amax(dim=1) < ALIKE)
     nearest = alike.masked_fill(~other, -torch.inf).argsort(descending=True, stable=True)
-    apart = nearest[: min(count, int(other.sum()))]  # what is next to it bounds a name best
+    apart = nearest[: min(count - none, int(other.sum()))]  # what is next to it bounds a name best
+    if not len(apart):
+        return task, ()
     vectors = torch.cat([task.vectors, every[apart]])
     labels = torch.cat([task.labels, torch.full((len(apart),), NONE_OF_THESE)])
     told = (("taken for none", f"{len(apart)} other things of the scene"),)

@@ -129,5 +129,10 @@ def test_other_things_are_none_of_the_names(field):
     cosines = (more.vectors[1:] @ task.vectors[0]).tolist()
     assert cosines == sorted(cosines, reverse=True), "the most alike bound a name best"
     assert with_others(dataclasses.replace(field, instances=None), clicked, task) == (task, ())
-    assert with_others(field, clicked, more) == (more, ()), "it is told from others already"
+    assert with_others(field, clicked, more) == (more, ()), "all others are among them already"
+    some = dataclasses.replace(task, vectors=more.vectors[:2], labels=more.labels[:2])
+    filled = with_others(field, clicked, some, 2)[0]
+    assert filled.labels.tolist() == [0, -1, -1], "a single click of what it is not does not bound a name"
+    assert torch.equal(filled.vectors[:2], some.vectors)
+    assert (filled.vectors[2] @ some.vectors.T < 0.9).all(), "it is another thing than those clicked"
     assert (unlabelled(field, task).labels == -1).all()
