@@ -94,6 +94,8 @@ def _shape(score: Scored) -> str:
     shared, answer, truth = (int(m.sum()) for m in (look.answer & look.truth, look.answer, look.truth))
     if answer == 0:
         return "the answer is empty"
+    if truth == 0:
+        return "an answer to what is not there"
     if shared == 0:
         return "the answer lies elsewhere"
     if shared / answer < 0.5 <= shared / truth:

@@ -68,7 +68,7 @@ def make_page(title: str, summaries: Sequence[Summary], outcome: Outcome, photos
         _metrics_table(summaries),
         _losses_bar(head),
         *(f'<p class="note">{escape(note)}</p>' for note in head.notes),
-        f"<h2>{len(failures)} of {len(entries)} answers overlap less than half{shown}</h2>",
+        f"<h2>{len(failures)} of {len(entries)} answers are wrong (overlap below one half){shown}</h2>",
         LEGEND,
         *(_card(e, photos) for e in failures[:MAX_FAILURES]),
         f"<h2>{len(right)} went right{', the best of them' if len(right) > MAX_RIGHT else ''}</h2>",

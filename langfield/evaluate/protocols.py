@@ -35,8 +35,8 @@ PROTOCOLS: dict[str, Rules] = {
             OVER_TIME, dynamic_score.score_agnostic,
         ),
         Rules(
-            f"{dynamic.NAME}-never", dynamic.VERSION, dynamic_score.NEVER, "states that never occur", OVER_TIME,
-            dynamic_score.score_never,
+            f"{dynamic.NAME}-never", dynamic.VERSION, dynamic_score.NEVER, "4D LangSplat's, states that never occur",
+            OVER_TIME, dynamic_score.score_never,
         ),
     )
 }  # fmt: skip
