@@ -122,7 +122,10 @@ def slice_of(file: Path, part: int) -> Sums:
     Raises:
         FormatError: the file is damaged.
     """
-    start, stop = read_rows(file, part, part + 2, ["first"])["first"].tolist()
+    first = read_rows(file, part, part + 2, ["first"])["first"]
+    if first.dtype != torch.int64 or first.shape != (2,):
+        raise FormatError(f"first row of each part is {first.dtype} {list(first.shape)}, not int64 [2]", file)
+    start, stop = first.tolist()
     return load_sums(read_rows(file, start, stop, ["key", "steps"]))
 
 

@@ -98,11 +98,13 @@ def load(shelf: Shelf) -> Saved:
     """Read a session's state.
 
     Raises:
-        FormatError: it is missing or damaged.
+        FormatError: it is missing or damaged, or holds no keyframe: it is written after each.
     """
     groups, about = shelf.read()
     where = shelf.folder
     try:
+        if not about["frames"]:
+            raise FormatError("the state of a map holds no keyframe", where, "start anew")
         kept = {int(key): _kept(entry, groups[f"keyframe/{key}"], shelf) for key, entry in about["frames"].items()}
         path = CameraPath()
         path.load_state(groups["path/"], about["names"])

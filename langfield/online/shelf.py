@@ -73,10 +73,14 @@ class Shelf:
             raise FormatError("not the state of a map", where, "start anew in another folder")
         if not isinstance(data.get("count"), int) or not all(_is_own(file) for file in files.values()):
             raise FormatError("the state of a map names files that are not its own", where, "start anew")
+        try:
+            about = plain(about)
+        except RecursionError as error:
+            raise FormatError("the state of a map is nested too deeply", where, "start anew") from error
         self._count = data["count"]
         found = {name: read_tensors(self.folder / file)[0] for name, file in files.items()}
         self._written = {name: (files[name], tensors) for name, tensors in found.items()}
-        return {name: dict(tensors) for name, tensors in found.items()}, plain(about)
+        return {name: dict(tensors) for name, tensors in found.items()}, about
 
     def _sweep(self) -> None:
         kept = {file for file, _ in self._written.values()}

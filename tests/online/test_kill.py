@@ -20,15 +20,16 @@ ROOT = Path(__file__).parents[2]
 def walk(folder: Path, seconds: float | None) -> list[str]:
     """Let a process map; kill it so many seconds after its first frame. Gives what it said."""
     command = [sys.executable, "-m", "tests.online.walker", str(folder)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # unbuffered: what readline reads ahead, communicate would not see
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
     assert process.stdout is not None
-    said = [process.stdout.readline()]
+    first = process.stdout.readline()
     if seconds is not None:
         time.sleep(seconds)
         process.kill()
     rest, wrong = process.communicate()
     assert seconds is not None or process.returncode == 0, wrong
-    return [line for line in (*said, *rest.splitlines()) if line]
+    return (first + rest).decode().splitlines()
 
 
 @pytest.fixture(scope="module")
