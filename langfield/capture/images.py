@@ -29,7 +29,8 @@ QUARTER_TURNS = {1: 0, 6: 1, 3: 2, 8: 3}
 
 _FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "HEIF", "AVIF")
 _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, TypeError, KeyError, IndexError,
-                  OverflowError, ArithmeticError, Image.DecompressionBombError)  # fmt: skip
+                  OverflowError, ArithmeticError, MemoryError, Image.DecompressionBombError)  # fmt: skip
+"""What Pillow raises on damaged bytes; memory runs out where a part of a file claims to be larger than there is."""
 
 
 @contextmanager
