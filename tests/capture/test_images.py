@@ -96,3 +96,15 @@ def test_wrong_size_is_refused(tmp_path):
     Image.fromarray(PICTURE).save(path)
     with pytest.raises(FormatError, match="picture is 40x24 but its camera is for 24x40"):
         read_picture(path, (24, 40))
+
+
+def test_memory_that_runs_out_while_decoding_is_a_damaged_picture(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.fromarray(PICTURE).save(path)
+
+    def load(_: Image.Image) -> None:  # what a part that claims two gigabytes comes to where memory is bounded
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    with pytest.raises(FormatError, match="cannot be decoded"):
+        read_picture(path)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from langfield.artefacts import write_bytes
+from langfield.artefacts import write_bytes, write_tensors
 from langfield.cluster.lift import ClusterLift
-from langfield.cluster.lift_work import write_scene
+from langfield.cluster.lift_work import slice_of, write_scene
 from langfield.cluster.pool import Pool
 from langfield.cluster.store import Store
 from langfield.codec import fit_codebook, fit_identity
@@ -100,3 +100,11 @@ def test_a_damaged_file_of_a_worker_is_said(known: Any, tmp_path: Path):
         file.unlink()
     with pytest.raises(FormatError, match="look"):
         lifter.sums(gaussians, PARTS)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.complex64, torch.int32])
+def test_a_look_whose_offsets_are_no_whole_numbers_is_refused(tmp_path: Path, kind: torch.dtype):
+    parts = {"first": torch.zeros(3).to(kind), "key": torch.zeros(4, dtype=torch.int64), "steps": torch.zeros(4, 2)}
+    write_tensors(tmp_path / "look.safetensors", parts)
+    with pytest.raises(FormatError, match="first row of each part"):
+        slice_of(tmp_path / "look.safetensors", 0)

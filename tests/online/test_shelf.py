@@ -5,6 +5,7 @@ import torch
 
 from langfield.errors import FormatError, StorageError
 from langfield.online import shelf as module
+from langfield.online.resume import load
 from langfield.online.shelf import STATE, Shelf
 
 
@@ -75,3 +76,20 @@ def test_files_of_others_are_not_read(tmp_path, file):
     module.write_json(tmp_path / STATE, {"version": 1, "count": 1, "groups": {"a": file}, "about": {}})
     with pytest.raises(FormatError, match="not its own"):
         Shelf(tmp_path).read()
+
+
+def test_a_state_nested_too_deeply_is_refused(tmp_path):
+    Shelf(tmp_path).write(groups(1), {})
+    deep = "[" * 700 + "]" * 700  # json reads it, what walks over it twice a level cannot
+    text = (tmp_path / STATE).read_text().replace('"about": {}', f'"about": {{"told": {deep}}}')
+    assert deep in text
+    (tmp_path / STATE).write_text(text)
+    with pytest.raises(FormatError, match="too deeply"):
+        Shelf(tmp_path).read()
+
+
+def test_a_map_without_keyframes_is_refused(tmp_path):
+    about = {"frames": {}, "names": [], "slam": {}, "language": None, "told": {}}
+    Shelf(tmp_path).write({"path/": {}}, about)
+    with pytest.raises(FormatError, match="no keyframe"):
+        load(Shelf(tmp_path))
