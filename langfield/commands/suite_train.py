@@ -87,7 +87,7 @@ def adapt(
 
     Args:
         method: of the family teach, with settings where wanted, that changes a tower: clip-svd:steps=20.
-        out: file of the weights (safetensors); the spec that loads them again is printed.
+        out: file of the numbers (safetensors); the spec that loads them again is printed.
         corpus: what is learnt from.
         json: print as JSON.
     """
@@ -101,15 +101,16 @@ def adapt(
     model, pairs = _opened(corpus)
     learnt, left = _parted(pairs)
     training, before = chosen.module.begin(named_task(learnt, model), model, chosen.settings), told_apart(model, left)
-    if not hasattr(training.learner, "weights"):
+    kind: str | None = getattr(chosen.module, "MODIFIER", None)
+    if kind is None:
         raise SettingsError(f"{chosen.name} changes no weights of a tower", method, "use clip-svd, or langfield teach")
     with frozen(model.module):
         training.run(0, Checkpoint(out.with_suffix(".checkpoint"), every=20))
-    weights: dict[str, torch.Tensor] = training.learner.weights()
-    write_tensors(out, {name: t.detach().contiguous() for name, t in weights.items()}, {"model": model.name})
+    numbers: dict[str, torch.Tensor] = training.learner.learnt()
+    write_tensors(out, {name: t.contiguous() for name, t in numbers.items()}, {"model": model.name})
     out.with_suffix(".checkpoint").unlink(missing_ok=True)
-    spec = f"{model.name}+weights:{out}"
-    modify(model, f"weights:{out}")
+    spec = f"{model.name}+{kind}:{out}"
+    modify(model, f"{kind}:{out}")
     _report({"method": chosen.name, "model": spec, "pictures": len(learnt), "held out": len(left), "before": before,
              "after": told_apart(model, left), "reduced": []}, json)  # fmt: skip
 

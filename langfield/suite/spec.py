@@ -21,6 +21,7 @@ MODIFIERS: dict[str, str] = {
     "context": "langfield.suite.surgery:widen_context",
     "weights": "langfield.suite.surgery:load_weights",
     "encode": "langfield.suite.spec:encode_by",
+    "svd": "langfield.suite.teach.clip_svd:load_values",
 }
 STAND_IN = "openai-vit-b16-torch"
 FORMS = "openclip:MODEL/TAG, random:MODEL[/SEED], toy:NAME, openai-vit-b16-torch or MODULE:NAME"
@@ -32,8 +33,8 @@ def clip_model(spec: str) -> ClipModel:
     Args:
         spec: one of "openclip:MODEL/TAG"; "random:MODEL" or "random:MODEL/SEED", untrained; "toy:good", "toy:bag",
             "toy:dense"; "openai-vit-b16-torch", whose texts go through the text bridge; "MODULE:NAME", anybody's own
-            function that gives a ClipModel. Each may be followed by changes: "+weights:FILE", "+context:248",
-            "+encode:METHOD" of the family encode.
+            function that gives a ClipModel. Each may be followed by changes: "+weights:FILE", "+svd:FILE",
+            "+context:248", "+encode:METHOD" of the family encode.
 
     Raises:
         SettingsError: no such model or change.

@@ -14,6 +14,7 @@ Cost: a text pass forward and back per name and step, and one decomposition of e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int64
@@ -21,14 +22,18 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from langfield.errors import SettingsError
+from langfield.artefacts import read_tensors
+from langfield.errors import FormatError, SettingsError
 from langfield.suite.fewshot import columns, examples_head, needed, targets
 from langfield.suite.head import Head
 from langfield.suite.model import ClipModel
 from langfield.suite.slots import FewShotTask
+from langfield.suite.surgery import Change, put
 from langfield.suite.trainer import Stage, Training, frozen
 
 NEEDS = ("model",)
+MODIFIER = "svd"
+"""The spec's change that reads what was learnt: "+svd:FILE"."""
 MATRICES = {"attn.in_proj_weight": 3, "attn.out_proj.weight": 1, "mlp.c_fc.weight": 1, "mlp.c_proj.weight": 1}
 """Weights of a block that are decomposed, and into how many parts each is split first."""
 
@@ -66,8 +71,12 @@ class Strengths(nn.Module):
         for part, (_, values, _) in enumerate(found):
             self.values[f"{name}:{part}".replace(".", "/")] = nn.Parameter(values)
 
+    def learnt(self) -> dict[str, Float[Tensor, " R"]]:
+        """Give the singular values by parameter and part, in the order of the tower's own; "+svd:FILE" reads them."""
+        return {name.replace("/", "."): values.detach() for name, values in self.values.items()}
+
     def weights(self) -> dict[str, Tensor]:
-        """Give the adapted weights by the names of the model's parameters; they may be saved for "+weights:FILE"."""
+        """Give the adapted weights by the names of the model's parameters."""
         made = {}
         for name, sides in self._sides.items():
             keys = [f"{name}:{part}".replace(".", "/") for part in range(len(sides))]
@@ -112,3 +121,29 @@ def begin(task: FewShotTask, model: ClipModel | None = None, settings: Settings 
 
     stage = Stage(settings.steps, settings.lr, ("values",), settings.batch, weight_decay=settings.weight_decay)
     return Training((stage,), learner, objective, len(labels))
+
+
+def load_values(model: ClipModel, file: str) -> Change:
+    """Put singular values of a file in place of a tower's own; the spec's "+svd:FILE".
+
+    Args:
+        model: the one they were learnt on; its directions stay.
+        file: what `langfield suite adapt clip-svd` wrote.
+
+    Raises:
+        FormatError: the file is damaged, or its values are not as many as this tower's.
+        SettingsError: the model has no text tower.
+    """
+    learner, (found, _) = Strengths(model, ("",), "{}"), read_tensors(Path(file))
+    own = learner.learnt()
+    wrong = [name for name in sorted(own.keys() | found.keys()) if name not in own or name not in found
+             or own[name].shape != found[name].shape]  # fmt: skip
+    if wrong:
+        raise FormatError("singular values do not fit this model", f"{file}: {wrong[0]}", "name the one they are of")
+    for name, values in found.items():
+        learner.values[name.replace(".", "/")] = nn.Parameter(values.to(own[name]))
+    change = Change()
+    for name, weight in learner.weights().items():
+        owner, _, last = name.rpartition(".")
+        change.add(put(model.module.get_submodule(owner), last, weight.detach()))
+    return change

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from langfield.artefacts import write_tensors
-from langfield.errors import SettingsError
+from langfield.errors import FormatError, SettingsError
 from langfield.suite.model import ClipModel
 from langfield.suite.slots import FewShotTask
-from langfield.suite.spec import clip_model
-from langfield.suite.surgery import load_weights
+from langfield.suite.spec import clip_model, modify
 from langfield.suite.teach.clip_svd import Strengths, fit
 from tests.suite.contract.common import task
 from tests.suite.tiny_clip import tiny_clip
@@ -46,10 +45,22 @@ def test_singular_values_of_its_weights_are_what_was_learnt(tmp_path):
             mine = learner.values[f"{name}:{number}".replace(".", "/")].detach().sort(descending=True).values
             torch.testing.assert_close(torch.linalg.svdvals(part), mine, rtol=1e-4, atol=1e-5)
     path = tmp_path / "svd.safetensors"
-    write_tensors(path, {name: weight.detach().contiguous() for name, weight in learner.weights().items()})
-    with load_weights(model, str(path)):
+    write_tensors(path, learner.learnt())
+    before = model.encode_texts(NAMES)
+    with modify(model, f"svd:{path}"):
         torch.testing.assert_close(model.encode_texts(NAMES), learner().detach(), rtol=0, atol=1e-5)
-    assert float((model.encode_texts(NAMES) - learner().detach()).norm()) > 1e-3
+    assert torch.equal(model.encode_texts(NAMES), before), "taken back bit for bit"
+    assert float((before - learner().detach()).norm()) > 1e-3
+
+
+def test_values_of_another_tower_are_refused(tmp_path):
+    path = tmp_path / "svd.safetensors"
+    values = Strengths(tiny_clip(), NAMES, "{}").learnt()
+    name = next(iter(values))
+    for wrong in (values | {name: values[name][1:]}, values | {"more": values[name]}, {name: values[name]}):
+        write_tensors(path, {key: tensor.clone() for key, tensor in wrong.items()})
+        with pytest.raises(FormatError, match="do not fit this model"):
+            modify(tiny_clip(), f"svd:{path}")
 
 
 def test_what_it_cannot_learn_from(toy):
