@@ -1,6 +1,6 @@
 """Ask a run for a thing by every method of the family `ask`: uv run python examples/ask.py RUN "red mug" """
 
-import sys
+import tyro
 
 import langfield
 from langfield.suite.families import FAMILIES, method
@@ -19,4 +19,4 @@ def main(run: str, text: str) -> dict[str, int | None]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    tyro.cli(main, description=__doc__, config=(tyro.conf.PositionalRequiredArgs,))

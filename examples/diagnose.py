@@ -1,7 +1,8 @@
 """List what the encoder of a run confuses though it looks different: uv run python examples/diagnose.py RUN"""
 
-import sys
 from typing import Any
+
+import tyro
 
 import langfield
 
@@ -18,4 +19,4 @@ def main(run: str, same: float = 0.9) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    tyro.cli(main, description=__doc__, config=(tyro.conf.PositionalRequiredArgs,))

@@ -1,8 +1,7 @@
 """Let a text tower read texts of any length, and take that back: uv run python examples/encode.py [MODEL]"""
 
-import sys
-
 import torch
+import tyro
 
 from langfield.suite.spec import clip_model, modify
 
@@ -10,7 +9,7 @@ SHORT = "a red circle"
 LONG = " and ".join([f"{SHORT} left of a blue square"] * 12)
 
 
-def main(spec: str = "toy:good") -> int:
+def main(spec: tyro.conf.Positional[str] = "toy:good") -> int:
     """Print how far texts are read before and after, and give the number of tokens then."""
     model = clip_model(spec)
     before, start = model.context_length, model.encode_texts([SHORT, LONG])
@@ -24,4 +23,4 @@ def main(spec: str = "toy:good") -> int:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    tyro.cli(main, description=__doc__, config=(tyro.conf.PositionalRequiredArgs,))

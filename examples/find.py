@@ -1,13 +1,12 @@
 """Find the things of one scan in another of the same place: uv run python examples/find.py RUN OTHER [NAME ...]"""
 
-import sys
-from collections.abc import Sequence
+import tyro
 
 import langfield
 from langfield.suite.families import FAMILIES
 
 
-def main(run: str, other: str, names: Sequence[str] = ()) -> dict[str, int]:
+def main(run: str, other: str, names: tyro.conf.Positional[tuple[str, ...]] = ()) -> dict[str, int]:
     """Print how many things each method links both ways, and give the counts."""
     scene, second, found = langfield.load(run), langfield.load(other), {}
     for by in ("plain", *FAMILIES["find"][0]):
@@ -18,4 +17,4 @@ def main(run: str, other: str, names: Sequence[str] = ()) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    tyro.cli(main, description=__doc__, config=(tyro.conf.PositionalRequiredArgs,))

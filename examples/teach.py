@@ -1,7 +1,8 @@
 """Teach a run a name nobody knows by one example: uv run python examples/teach.py RUN "my mug" 17"""
 
-import sys
 from pathlib import Path
+
+import tyro
 
 import langfield
 from langfield.suite.head import write_head
@@ -20,4 +21,4 @@ def main(run: str, name: str, thing: int) -> int | None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    tyro.cli(main, description=__doc__, config=(tyro.conf.PositionalRequiredArgs,))
