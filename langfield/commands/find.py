@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
 from langfield.commands.output import print_json, print_text
 from langfield.errors import SettingsError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def find(
     from langfield.scene import load
 
     if sum((other is not None, wanted.picture is not None, wanted.text is not None)) != 1:
-        raise SettingsError("things are found by another run, by --picture or by --text", remedy="give one of them")
+        raise SettingsError("things are found by another run, by --picture or by --text", remedy=_remedy(other, wanted))
     scene = load(run, text_encoder)
     if other is not None:
         rows = scene.link(load(other, text_encoder), method, names=names or None)
@@ -66,6 +63,12 @@ def find(
     for row in rows:
         print_text(_line(row))
     return None
+
+
+def _remedy(other: Path | None, wanted: Wanted) -> str:
+    if other is not None and wanted.text is not None and not other.exists():
+        return f'a text of several words stands in quotes: --text "{wanted.text} {other} ..."'
+    return "give one of them"
 
 
 def _line(row: dict[str, Any]) -> str:

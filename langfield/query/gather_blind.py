@@ -24,8 +24,10 @@ STEPS = 4
 PAIRS, BINS = 512, 24
 """Distances drawn in a thing, and the bins that they fall into, an eighth of an octave each side of its median."""
 OCTAVES = 3.0
-FEWEST = 8
-"""Gaussians a thing needs so that colour and shape say anything."""
+FEWEST = 64
+"""Gaussians a thing needs so that colour and shape say anything: one for a cell of its colours' histogram."""
+LEAST_VIEWS = 3
+"""Views a thing needs, where the scene has things seen so often: what one or two saw is seldom a thing of its own."""
 SH_0 = 0.28209479177387814
 SHARED = 0.1
 """Two things that share more than this of the smaller's Gaussians lie inside each other: no pair."""
@@ -61,11 +63,12 @@ def blind_pairs(
     things = things_of(field)
     sizes, belongs = things.sizes.numpy(), _belongs(field)
     shared = (belongs @ belongs.T).tocsr()
+    known = (things.views >= min(LEAST_VIEWS, int(things.views.max()))).numpy() & (sizes >= FEWEST)
+    known &= items.other.any(dim=1).numpy()  # type: ignore[union-attr]
     found = []
     for row in diagnose(items):
         a, b = row["a"], row["b"]
-        small = int(min(sizes[a], sizes[b]))
-        if small >= FEWEST and float(shared[a, b]) <= SHARED * small and bool(items.other[[a, b]].any(dim=1).all()):  # type: ignore[index]
+        if known[a] and known[b] and float(shared[a, b]) <= SHARED * min(sizes[a], sizes[b]):
             found.append(row)
     return found[:most]
 

@@ -46,12 +46,32 @@ def test_what_colour_tells_apart_is_found(field):
 
 def test_what_lies_inside_another_is_no_pair(field):
     items = gather_blind(field, torch.eye(len(field.instances)))
-    every = diagnose(items, Settings(0.95, 0.6, 1000))
+    large = (field.instances.sizes >= 64) & (field.instances.views >= 3)
+    every = [row for row in diagnose(items, Settings(0.95, 0.6, 1000)) if large[row["a"]] and large[row["b"]]]
     kept = blind_pairs(field, items, lambda these: diagnose(these, Settings(0.95, 0.6, 1000)), 1000)
     held = [set(field.instances.gaussians(i).tolist()) for i in range(len(field.instances))]
     shared = [len(held[r["a"]] & held[r["b"]]) / min(len(held[r["a"]]), len(held[r["b"]])) for r in every]
     assert max(shared) > 0.5
     assert kept == [row for row, share in zip(every, shared, strict=True) if share <= 0.1]
+
+
+def test_what_few_views_or_gaussians_show_is_no_pair(field):
+    items = gather_blind(field, torch.eye(len(field.instances)))
+    settings, things = Settings(0.95, 0.6, 1000), field.instances
+    a, b = (blind_pairs(field, items, lambda these: diagnose(these, settings), 1)[0][key] for key in "ab")
+
+    def pairs(views: torch.Tensor) -> list[set[int]]:
+        seen = dataclasses.replace(field, instances=dataclasses.replace(things, views=views))
+        return [{row["a"], row["b"]} for row in blind_pairs(seen, items, lambda these: diagnose(these, settings), 1000)]
+
+    often = torch.full_like(things.views, 9)
+    assert {a, b} in pairs(often)
+    once = often.clone()
+    once[a] = 1
+    assert not any(a in pair for pair in pairs(once))
+    assert {a, b} in pairs(torch.ones_like(often)), "where nothing was seen more often"
+    assert all(min(things.sizes[[*pair]]) >= 64 for pair in pairs(often))
+    assert int(things.sizes.min()) < 64
 
 
 def test_colours_and_shapes_of_things_are_alike_where_they_are(field):
