@@ -156,7 +156,8 @@ def _real(what: ClusterBench, keep: Keep) -> None:
 
 
 def _blocks(what: ClusterBench, keep: Keep) -> None:
-    keep("in blocks and whole", lambda: measure_seams(what.towns[0], what.out / "blocks"))
+    if "blocks" in what.only:
+        keep("in blocks and whole", lambda: measure_seams(what.towns[0], what.out / "blocks"))
 
 
 PARTS: dict[str, Callable[[ClusterBench, Keep], None]] = {
@@ -170,6 +171,9 @@ def table(found: Mapping[str, Any]) -> str:
     lines = []
     for part, rows in found.items():
         for key, row in rows.items():
+            if part == "blocks":
+                lines += [f"{part}: {way}: {_seams(of)}" for way, of in row.items()]
+                continue
             if "stages" in row:
                 most = max(stage["rss_mib"] for stage in row["stages"].values())
                 text = f"{row['seconds']:.1f} s, a worker {most:.0f} MiB, the driver {row['rss_mib']:.0f} MiB at most"
@@ -177,3 +181,12 @@ def table(found: Mapping[str, Any]) -> str:
                 text = ", ".join(f"{name} {value}" for name, value in row.items())
             lines.append(f"{part}: {key}: {text}")
     return "\n".join(lines)
+
+
+def _seams(of: Mapping[str, Any]) -> str:
+    held, scored = of["held out"], of["run"]
+    things = ", ".join(
+        f"{name} {metric:.3f}" for name, metric in scored[next(iter(scored))].items() if name != "queries"
+    )
+    near = f"{held['psnr_near_db']:.1f} dB near a border ({held['pixels_near']:.0%} of pixels)"
+    return f"{near}, {held['psnr_away_db']:.1f} elsewhere; {things}"

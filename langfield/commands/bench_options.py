@@ -127,7 +127,8 @@ class ClusterBench:
     out: Path = Path("outputs/bench_cluster")
     """Folder of what is found; run again, it goes on from there."""
     only: tuple[str, ...] = ()
-    """Parts: equal, memory, overhead, throughput, costs, real, blocks (the town with --encoder); all where empty."""
+    """Parts: equal, memory, overhead, throughput, costs, real; all these where empty. Or blocks, of a town made with
+    --encoder."""
     redo: tuple[str, ...] = ()
     """Parts that are measured again."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,18 @@ def town(folder: Path, photos: int) -> Path:
     (folder / "language_features").mkdir(parents=True)
     write_json(folder / "transforms.json", {"frames": [{}] * photos})
     return folder
+
+
+def test_blocks_are_trained_where_they_are_asked_for_alone(asked: list[Point], tmp_path: Path, monkeypatch: Any):
+    way = {"held out": {"psnr_near_db": 20.0, "psnr_away_db": 17.0, "pixels_near": 0.05},
+           "run": {"lerf-ovs-2d, field": {"queries": 3, "mIoU": 0.25}}}  # fmt: skip
+    monkeypatch.setattr(module, "measure_seams", lambda *_: {"in blocks": way, "whole": way})
+    what = ClusterBench((town(tmp_path / "a", 5),), out=tmp_path / "out", tasks=1, repeats=1)
+    monkeypatch.setattr(module, "scheduling", lambda *_: {"tasks": 1})
+    assert not bench_cluster(what)["blocks"]
+    lines = bench_cluster(replace(what, only=("blocks",)))["table"].splitlines()
+    assert lines[0] == "blocks: in blocks: 20.0 dB near a border (5% of pixels), 17.0 elsewhere; mIoU 0.250"
+    assert len(lines) == 2
 
 
 @pytest.fixture
