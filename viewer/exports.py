@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from PIL import Image
 
 from langfield.artefacts import atomic_path, write_json
@@ -19,6 +20,7 @@ from langfield.field.at_time import at_time
 from langfield.field.kept import kept_part
 from langfield.field.ply import write_ply
 from langfield.field.store import save_field
+from langfield.progress import step
 from langfield.raster import RasterOptions, rasterize
 from langfield.raster.types import Gaussians
 from langfield.run import MANIFEST, Run, frames_to_json
@@ -110,49 +112,60 @@ def export_selection(run: Run, rows: Rows, edits: Edits, wanted: Wanted) -> Path
         raise LangfieldError("nothing is selected", remedy="click a thing or select what a question lit")
     folder = new_folder(run.path, EXPORTS, wanted.name)
     gaussians = edited(at_time(run.field, wanted.time_s).gaussians, edits)
-    write_ply(folder / "selection.ply", take(gaussians, rows))
+    chosen = take(gaussians, rows)
+    write_ply(folder / "selection.ply", chosen)
 
-    def at(time_s: float | None) -> Gaussians:
-        moved = at_time(run.field, time_s)
-        return gaussians if moved is run.field else edited(moved.gaussians, edits)
+    @torch.no_grad()
+    def draw(frame: Frame) -> np.ndarray | None:
+        moved = at_time(run.field, frame.camera.time_s)
+        there = gaussians if moved is run.field else edited(moved.gaussians, edits)
+        return mask_of(there, torch.from_numpy(as_mask(rows, len(there))).to(there.means)[:, None], frame)
 
-    masks = write_masks(folder / "masks", at, rows, run.frames) if wanted.masks else []
-    write_json(folder / "selection.json", describe(run, gaussians, rows, wanted) | {"masks": masks})
+    masks = write_masks(folder / "masks", list(enumerate(run.frames)), draw) if wanted.masks else []
+    about = describe(chosen, rows, (run.frames, run.field.provenance), wanted)
+    write_json(folder / "selection.json", about | {"masks": masks})
     return folder
 
 
-def describe(run: Run, gaussians: Gaussians, rows: Rows, wanted: Wanted) -> dict[str, Any]:
-    """Give what is known of a selection as JSON data; lengths in world units."""
-    points = gaussians.means.detach().double().cpu().numpy()[rows]
+def describe(
+    chosen: Gaussians, rows: Rows, scene: tuple[Sequence[Frame], Mapping[str, Any]], wanted: Wanted
+) -> dict[str, Any]:
+    """Give what is known of a selection as JSON data; lengths in world units.
+
+    Args:
+        chosen: the Gaussians.
+        rows: theirs in the field.
+        scene: its views, and where its field came from.
+        wanted: what else is told of it.
+    """
+    frames, provenance = scene
+    points = chosen.means.detach().double().cpu().numpy()
     return {
         "format": "langfield selection export", "version": 1, "name": wanted.name, "query": wanted.query,
         "score": wanted.score, "time_s": wanted.time_s, "gaussians": len(rows), "rows": rows.tolist(),
         "centroid": np.median(points, axis=0).tolist(), "box_axis_aligned": axis_box(points).tolist(),
-        "box_upright": upright_box(points, world_up(run.frames)).data(), "up": world_up(run.frames).tolist(),
-        "image_encoder": run.field.provenance.get("image_encoder"),
+        "box_upright": upright_box(points, world_up(frames)).data(), "up": world_up(frames).tolist(),
+        "image_encoder": provenance.get("image_encoder"),
     }  # fmt: skip
 
 
-@torch.no_grad()
 def write_masks(
-    folder: Path, at: Callable[[float | None], Gaussians], rows: Rows, frames: Sequence[Frame]
+    folder: Path, frames: Sequence[tuple[int, Frame]], draw: Callable[[Frame], Bool[np.ndarray, "H W"] | None]
 ) -> list[dict[str, Any]]:
     """Write the mask of a selection in every view that shows it, as the Gaussians before it leave it in sight.
 
     Args:
         folder: where; made when the first mask is written.
-        at: gives the Gaussians of a time, seconds.
-        rows: the selection.
-        frames: the views, each drawn at its own time.
+        frames: the views and their numbers among all of the run.
+        draw: gives the mask of a view, None where nothing of it is in sight.
 
     Returns:
         Per written mask: view, file, pixels, box x0 y0 x1 y1 (x1 and y1 exclusive).
     """
     found = []
-    for number, frame in enumerate(frames):
-        gaussians = at(frame.camera.time_s)
-        chosen = torch.from_numpy(as_mask(rows, len(gaussians))).to(gaussians.means)[:, None]
-        mask = mask_of(gaussians, chosen, frame)
+    for done, (number, frame) in enumerate(frames):
+        step(done, len(frames))
+        mask = draw(frame)
         if mask is not None:
             name = f"{number:04d}_{re.sub(r'[^A-Za-z0-9._-]+', '_', frame.name).lstrip('.')[-60:]}.png"
             with atomic_path(folder / name) as temporary:
@@ -164,7 +177,7 @@ def write_masks(
 
 
 def mask_of(gaussians: Gaussians, chosen: torch.Tensor, frame: Frame) -> np.ndarray | None:
-    """Draw the chosen ([N, 1], 0 or 1) through a frame's camera; None where none is in sight."""
+    """Draw the chosen ([N, 1], how much of each, 0 to 1) through a frame's camera; None where none is in sight."""
     camera = frame.camera
     rows = torch.nonzero(chosen[:, 0])[:, 0]
     x, y, z = in_camera(camera, gaussians.means[rows].detach().float().cpu().numpy())

@@ -119,6 +119,11 @@ def _with_selection(rgb: Colours, document: Document) -> Colours:
     if not len(document.selection):
         return rgb
     out = rgb.copy()
-    mixed = out[document.selection] * (1 - SELECTED_SHARE) + SELECTED * SELECTED_SHARE
-    out[document.selection] = mixed.astype(np.uint8)
+    out[document.selection] = selected_colours(out[document.selection], np.ones(1))
     return out
+
+
+def selected_colours(rgb: UInt8[np.ndarray, "S 3"], share: Float[np.ndarray, " #S"]) -> UInt8[np.ndarray, "S 3"]:
+    """Give colours of what is selected, each as far as its share (0 to 1) of the selection goes."""
+    most = (SELECTED_SHARE * share)[:, None]
+    return (rgb * (1 - most) + SELECTED * most).astype(np.uint8)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from scipy.spatial import KDTree
 
 from langfield.capture.types import Camera
-from langfield.field.types import Field
+from langfield.field.instances import Instances
 from langfield.query.gaussians import MIN_OPACITY
 from langfield.raster import RasterOptions, rasterize, to_screen, top_contributors
 from langfield.raster.types import Gaussians
@@ -22,6 +22,8 @@ CLICK_PX = 5
 """Side of the little picture drawn around a click."""
 DEPTH_SIDE = 160
 """Longer side of the depth map that tells what a rectangle has in sight, pixels."""
+LEAST_WEIGHT = 0.02
+"""Where no Gaussian makes more of a pixel than this there is nothing to click on."""
 SLACK = 0.03
 """What lies this much of its depth behind the surface still belongs to it."""
 
@@ -64,16 +66,24 @@ def under_click(gaussians: Gaussians, look: Look, at: tuple[float, float]) -> in
         look: how the page looked.
         at: column and row of the click, 0 to 1 from the upper left.
     """
+    row, weight = most_of(gaussians, around(look, at))
+    return row if weight > LEAST_WEIGHT else None
+
+
+def around(look: Look, at: tuple[float, float]) -> Camera:
+    """Give a camera that sees only a few pixels around a click."""
     whole = look.camera()
     K = whole.K.clone()
     K[0, 2] += CLICK_PX / 2 - at[0] * whole.width
     K[1, 2] += CLICK_PX / 2 - at[1] * whole.height
-    window = Camera(K, CLICK_PX, CLICK_PX, whole.T_world_camera)
-    ids, weights = top_contributors(to_screen(gaussians, window), 1)
+    return Camera(K, CLICK_PX, CLICK_PX, whole.T_world_camera)
+
+
+def most_of(gaussians: Gaussians, window: Camera) -> tuple[int, float]:
+    """Give the Gaussian that makes most of the middle pixel (-1: none), and how much, 0 to 1."""
+    ids, weights = top_contributors(to_screen(gaussians, window, RasterOptions(colour=False)), 1)
     middle = CLICK_PX // 2
-    if float(weights[middle, middle, 0]) <= 0.02:
-        return None
-    return int(ids[middle, middle, 0])
+    return int(ids[middle, middle, 0]), float(weights[middle, middle, 0])
 
 
 @torch.no_grad()
@@ -124,8 +134,14 @@ def usual_step(means: Float[np.ndarray, "N 3"], rows: Rows) -> float:
     return float(2 * np.median(distances[:, 3]))
 
 
-def instances_at(field: Field, row: int) -> list[Rows]:
+def instances_at(things: Instances | None, row: int) -> list[Rows]:
     """Give the things that hold a Gaussian, the smallest first, where the field knows its things."""
-    if field.instances is None:
-        return []
-    return [frozen(field.instances.gaussians(i).numpy()) for i in field.instances.of_gaussian(row)]
+    return [] if things is None else [frozen(things.gaussians(i).numpy()) for i in things.of_gaussian(row)]
+
+
+def next_of(things: list[Rows], selected: Rows) -> Rows | None:
+    """Give the smallest thing under a click, or the next larger one where one of them is selected; None without any."""
+    for i, rows in enumerate(things[:-1]):
+        if np.array_equal(rows, selected):
+            return things[i + 1]
+    return things[0] if things else None

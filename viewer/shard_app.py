@@ -22,6 +22,7 @@ from langfield.viewer.guard import GuardedServer
 from langfield.viewer.newest import Newest
 from langfield.viewer.pace import Pace, seconds_to_draw
 from langfield.viewer.panels.say import paragraph
+from langfield.viewer.panels.shard_select import ShardSelectPanel
 from langfield.viewer.places import LEAST_ABOVE
 from langfield.viewer.shard_scene import ShardScene, eye_of_page, usual_width
 from langfield.viewer.traffic import Traffic
@@ -49,11 +50,12 @@ class ShardApp:
     def __init__(self, run: ShardedRun, settings: ViewerSettings = SETTINGS) -> None:
         if settings.budget is not None and not LEAST_BUDGET <= settings.budget <= MOST_BUDGET:
             raise SettingsError(f"the budget goes from {LEAST_BUDGET:,} to {MOST_BUDGET:,} Gaussians", settings.budget)
-        self._run, self._settings = run, settings
+        self.run, self._settings = run, settings
         self.gate, self.traffic = Gate(is_loopback(settings.host), settings.limits), Traffic()
         self.refining, self.asking = Newest(), Newest()
         self.scene = ShardScene(run.shards, usual_width(run.shards))
         self.answer: Answer | None = None
+        self.panel: ShardSelectPanel | None = None
         self._server: GuardedServer | None = None
         self._moves: dict[int, threading.Event] = {}
         self._paces: dict[int, Pace] = {}
@@ -89,7 +91,7 @@ class ShardApp:
         server.gui.configure_theme(control_width="large", dark_mode=True, show_logo=False, show_share_button=False)
         server.gui.main_panel.dock_right()
         self._build(server)
-        up = cameras.world_up(self._run.frames)
+        up = cameras.world_up(self.run.frames)
         server.scene.set_up_direction(up)
         cameras.set_initial(server, self._first_pose(up))
         server.on_client_connect(self._meet)
@@ -97,7 +99,7 @@ class ShardApp:
 
     def _first_pose(self, up: np.ndarray) -> cameras.Pose:
         """Look at the whole from one corner above."""
-        index = self._run.shards.index
+        index = self.run.shards.index
         low, high = np.min([s.low for s in index.shards], axis=0), np.max([s.high for s in index.shards], axis=0)
         middle, size = (low + high) / 2, float(np.linalg.norm(high - low))
         side = np.cross(up, np.eye(3)[int(np.argmin(np.abs(up)))])
@@ -119,6 +121,7 @@ class ShardApp:
             hint="On the page at most; fewer move more smoothly. Until this is moved, a slow page gets fewer.",
         )
         self.detail = gui.add_html("")
+        self.panel = ShardSelectPanel(self, server)
         ask.on_click(lambda _: self.form.submit())
         self.form.on_submit(
             lambda event: self.asking.put(event.client_id, lambda: self.guarded(lambda: self.ask(self.text.value)))
@@ -179,7 +182,7 @@ class ShardApp:
 
     def _say_detail(self, page: int, slow: bool) -> None:
         many, full = self.scene.counts(page)
-        index = self._run.shards.index
+        index = self.run.shards.index
         more = " This browser draws slowly: for more, move the slider." if slow else ""
         text = f"{many:,} of {index.count:,} Gaussians shown, {full} of {len(index.shards)} shards in full.{more}"
         self.detail.content = paragraph(text)
@@ -198,19 +201,27 @@ class ShardApp:
         """
         texts = [part for part in text.split("|") if part.strip()] or [text]
         self.tell("Looking …")
-        asked = self._run.questions(texts, any_of=True)
-        answer = self.answer = self._run.answer(asked)
-        start = time.perf_counter()
-        light = self._light(asked, answer)
-        self.scene.paint(light)
+        asked = self.run.questions(texts, any_of=True)
+        answer = self.answer = self.run.answer(asked)
         place = "nowhere solid" if answer.position is None else "at ({:.2f}, {:.2f}, {:.2f})".format(*answer.position)
         self.tell(f"{answer.verdict[0].upper()}{answer.verdict[1:]}: {answer.note}; best in {answer.view}, {place}.")
+        start = time.perf_counter()
+        self.scene.paint(self._light(asked, answer))
         say(f"asked '{answer.text}': {time.perf_counter() - start:.2f} s for the colours of all shards")
         self.again()
 
+    def prepare(self) -> None:
+        """Ask something beforehand, beside all else, so that the first question takes no longer than any other."""
+
+        def ask() -> None:
+            asked = self.run.questions(["thing"])
+            self._light(asked, self.run.answer(asked))
+
+        self.asking.put(None, lambda: attempt(ask, lambda _: None))  # what is wrong is said when somebody asks
+
     def _light(self, asked: Phrases, answer: Answer) -> Callable[[int, int, np.ndarray], np.ndarray]:
         """Give what colours a shard by the question; what is not there lights nothing."""
-        asker, level = self._run.asker, answer.level
+        asker, level = self.run.asker, answer.level
         everywhere = np.concatenate([found[0, level].numpy()[::64] for found in asker.relevancy(asked)])
         low, peak = float(np.quantile(everywhere, 0.01)), max(float(everywhere.max()), answer.score)
         threshold = max(NEUTRAL + LEAST_ABOVE, low + SHARE * (peak - low))
@@ -233,10 +244,10 @@ class ShardApp:
         """Move a page to the view that shows the answer best."""
         if page is None or self.answer is None:
             raise LangfieldError("nothing was asked yet", remedy="type what you are looking for")
-        answer, camera = self.answer, self._run.views[self.answer.view]
+        answer, camera = self.answer, self.run.views[self.answer.view]
         eye = camera.T_world_camera[:3, 3].double().numpy()
         away = 1.0 if answer.position is None else float(np.linalg.norm(np.array(answer.position) - eye))
-        cameras.move(page, cameras.view_pose(camera, cameras.world_up(self._run.frames), away))
+        cameras.move(page, cameras.view_pose(camera, cameras.world_up(self.run.frames), away))
         self._moved(page)  # the page itself may be slow to say so
 
     def stop(self) -> None:
@@ -246,6 +257,8 @@ class ShardApp:
         self._moves.clear()
         self.refining.stop()
         self.asking.stop()
+        if self.panel is not None:
+            self.panel.stop()
         if self._server is not None:
             self._server.stop()
         self._server = None
@@ -259,6 +272,7 @@ def serve_shards(run: ShardedRun, settings: ViewerSettings, share_minutes: float
     """
     app = ShardApp(run, settings)
     app.start()
+    app.prepare()
     try:
         for line in invitation(app.url, app.port, settings.host):
             say(line)

@@ -14,11 +14,15 @@ from jaxtyping import UInt8, UInt32
 from langfield.field.ellipsoids import covariances
 from langfield.field.lod_choice import Eye, boxes_of, choose_levels, distances
 from langfield.field.shards import Shards
+from langfield.viewer.painting import selected_colours
+from langfield.viewer.shard_picking import Picked
 from langfield.viewer.splats import WIDEST, base_colours, packed
 
 NAMES = ("means", "quats", "log_scales", "logit_opacities", "sh")
 KEPT_BYTES = 256 * 2**20
 """Gaussians ready to be sent that are kept for the next time."""
+AT_ONCE_BYTES = 2**20
+"""A browser puts all shards together anew for every message: so much is sent in one."""
 MOST_PX = 2000
 """Pages higher than this are treated as if they had so many pixels."""
 Paint = Callable[[int, int, UInt8[np.ndarray, "n 3"]], UInt8[np.ndarray, "n 3"]]
@@ -69,13 +73,21 @@ class ShardScene:
         self._ready: OrderedDict[tuple[int, int], UInt32[np.ndarray, "n 8"]] = OrderedDict()
         self._pages: dict[int, dict[int, Shown]] = {}
         self._paint: Paint | None = None
-        self._look = 0
+        self._picked = Picked(shards)
+        self._looks = [0] * len(shards)
+        """How often the colours of each shard have changed."""
         self.sent_bytes = 0
         """Bytes of Gaussians handed over to be sent, all pages together."""
 
     def paint(self, paint: Paint | None) -> None:
         """Choose what colours mean from now on; None for the Gaussians' own."""
-        self._paint, self._look = paint, self._look + 1
+        self._paint = paint
+        self._looks = [look + 1 for look in self._looks]
+
+    def pick(self, picked: Picked) -> None:
+        """Choose what is shown as selected from now on, over whatever colours there are."""
+        changed, self._picked = self._picked.shards | picked.shards, picked
+        self._looks = [look + (number in changed) for number, look in enumerate(self._looks)]
 
     def wanted(self, eye: Eye, budget: int) -> dict[int, int]:
         """Give the level that each shard should have: out of sight the coarsest, in sight within the budget."""
@@ -113,23 +125,29 @@ class ShardScene:
         steps = [
             i
             for i, level in wanted.items()
-            if first or i not in shown or shown[i].level != level or shown[i].look != self._look
+            if first or i not in shown or (shown[i].level, shown[i].look) != (level, self._looks[i])
         ]
         if first:  # something of everything at once
             for i in steps:
                 self._put(page, shown, i, len(self._shards.index.shards[i].levels) - 1)
+            page.flush()
         steps.sort(key=lambda i: (i in shown and wanted[i] <= shown[i].level, away[i]))
+        sent = self.sent_bytes
         for i in steps:
             if moved():
                 return False
             self._put(page, shown, i, wanted[i])
+            if self.sent_bytes - sent > AT_ONCE_BYTES:
+                page.flush()
+                sent = self.sent_bytes
+        page.flush()
         return True
 
     def _put(self, page: viser.ClientHandle, shown: dict[int, Shown], number: int, level: int) -> None:
         now = shown.get(number)
-        if now is not None and (now.level, now.look) == (level, self._look):
+        if now is not None and (now.level, now.look) == (level, self._looks[number]):
             return
-        look, buffer = self._look, self._coloured(number, level)
+        look, buffer = self._looks[number], self._coloured(number, level)
         if now is None:
             one = np.zeros((1, 3)), np.zeros((1, 3, 3)), np.zeros((1, 3), np.uint8), np.zeros((1, 1))
             handle = page.scene.add_gaussian_splats(f"/shards/{number}", *one, scale=self.unit)
@@ -138,15 +156,16 @@ class ShardScene:
         handle.buffer = buffer
         shown[number] = Shown(level, look, handle)
         self.sent_bytes += buffer.nbytes
-        page.flush()
 
     def _coloured(self, number: int, level: int) -> UInt32[np.ndarray, "n 8"]:
-        own = self._buffer(number, level)
-        if self._paint is None:
+        own, paint, picked = self._buffer(number, level), self._paint, self._picked
+        if paint is None and number not in picked.shards:
             return own
         buffer = own.copy()
         rgba = buffer[:, 7:].view(np.uint8)
-        rgba[:, :3] = self._paint(number, level, rgba[:, :3].copy())
+        rgb = rgba[:, :3].copy()
+        rgb = rgb if paint is None else paint(number, level, rgb)
+        rgba[:, :3] = selected_colours(rgb, picked.share(number, level)) if number in picked.shards else rgb
         return buffer
 
     def _buffer(self, number: int, level: int) -> UInt32[np.ndarray, "n 8"]:

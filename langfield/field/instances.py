@@ -52,7 +52,8 @@ class Instances:
 
     def of_gaussian(self, row: int) -> list[int]:
         """Give the instances that hold a Gaussian, the smallest first."""
-        found = self.owner[self.rows == row]
+        at = (self.rows == row).nonzero()[:, 0]
+        found = torch.searchsorted(self.first, at, right=True) - 1
         return found[torch.argsort(self.sizes[found], stable=True)].tolist()
 
     def score(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "I Q"]:

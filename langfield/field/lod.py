@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
+from langfield.errors import FormatError
 from langfield.field.ellipsoids import axes_of, covariances
 from langfield.raster.types import Gaussians
 
@@ -22,6 +23,7 @@ BITS = 20
 FIRST_SHARE = 0.35
 """The first level has at most this share of the Gaussians themselves."""
 OPAQUE = 0.99
+REMEDY = "make the shards again with `langfield shard`"
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,24 @@ def pyramid(detail: Detail, fewest: int = 512, levels: int = 8) -> list[Detail]:
         out.append(detail)
         wanted = 0.6
     return out
+
+
+def stand_ins(means: Float[Tensor, "N 3"], count: int) -> Int64[Tensor, " N"]:
+    """Give for each Gaussian the row of the one that stands for it at a level of `pyramid`.
+
+    Args:
+        means: of the Gaussians themselves, in the order of `along_curve`.
+        count: Gaussians of the level; levels have different numbers.
+
+    Raises:
+        FormatError: no level made of these Gaussians has so many.
+    """
+    key = along_curve(means)[0]
+    for bit in range(1, BITS + 1):
+        begins = (key >> (3 * bit)).diff() != 0
+        if int(begins.sum()) + (len(key) > 0) == count:
+            return torch.cat([key.new_zeros(min(1, len(key))), begins.cumsum(0)])
+    raise FormatError(f"a level of {count} Gaussians is not made of these {len(key)}", remedy=REMEDY)
 
 
 def merged(detail: Detail, runs: Int64[Tensor, " N"]) -> Detail:

@@ -57,6 +57,8 @@ class Local:
     """Without things."""
     first: Mapping[int, int]
     """Row of the field at which each shard begins that is there as it is."""
+    levels: Mapping[int, int]
+    """Level of every shard that is there, in the order in which they lie."""
 
 
 class ShardAsker:
@@ -186,14 +188,15 @@ class ShardAsker:
         order = sorted(levels)
         parts = [self._shards.field(i, levels[i]) for i in order]
         if not parts:
-            return Local(self._field_of(np.zeros(0, np.int64)), {})
+            return Local(self._field_of(np.zeros(0, np.int64)), {}, {})
         starts = np.cumsum([0, *(len(p.gaussians) for p in parts)]).tolist()
         columns = zip(*(p.gaussians.tensors() for p in parts), strict=True)
         codes = [p.codes for p in parts if p.codes is not None]
         joined = torch.cat(codes, dim=1) if len(codes) == len(parts) else None
         gaussians = Gaussians(*(torch.cat(column) for column in columns))
         made = Field(gaussians, joined, self._shards.codec, self._shards.index.provenance)
-        return Local(made, {i: starts[k] for k, i in enumerate(order) if levels[i] == 0})
+        first = {i: starts[k] for k, i in enumerate(order) if levels[i] == 0}
+        return Local(made, first, {i: levels[i] for i in order})
 
     def answer(
         self, phrases: Phrases, calibrator: Calibrator, settings: ShardAskSettings = ShardAskSettings()
@@ -209,7 +212,7 @@ class ShardAsker:
         fits = self.things(phrases)[0]
         best = int(fits.argmax())
         selection = self.select(best)
-        names = self._promising(selection, settings.views)
+        names = self.promising(selection.rows, settings.views)
         split = self._shards.split(selection.rows)
         local = self.local([self._views[n] for n in names], settings.budget, list(split))
         rows = np.sort(np.concatenate([own.numpy() + local.first[shard] for shard, (_, own) in split.items()]))
@@ -227,10 +230,10 @@ class ShardAsker:
         first = torch.tensor([0, len(rows)])
         return Instances(own.vectors[one], own.views[one], own.reliability[one], first, numbers, members)
 
-    def _promising(self, selection: Selection, most: int) -> list[str]:
+    def promising(self, rows: Int64[np.ndarray, " S"], most: int) -> list[str]:
         """Give the views in which a selection would be largest were nothing before it."""
         names = named(self._views)
-        rows = selection.rows[:: max(1, len(selection.rows) // MOST_POINTS)]
+        rows = rows[:: max(1, len(rows) // MOST_POINTS)]
         points = self._shards.gaussians(rows).means.detach()
         cameras = list(self._views.values())
         parts = [reach(points, cameras[i : i + VIEWS_AT_ONCE]) for i in range(0, len(cameras), VIEWS_AT_ONCE)]
@@ -243,7 +246,7 @@ class ShardAsker:
         home = int(np.argmax(tops))
         scores = self.shard_relevancy(home, phrases)[0].amax(dim=0)
         rows = (torch.argsort(-scores, stable=True)[:MOST_POINTS] + self._shards.index.first[home]).numpy()
-        names = self._promising(Selection(np.sort(rows), None), settings.views)
+        names = self.promising(np.sort(rows), settings.views)
         local = self.local([self._views[n] for n in names], settings.budget, self._around(rows))
         found = answer(local.field, {n: self._views[n] for n in names}, phrases, calibrator, settings.ask)
         inside = self._globally(found.selection.rows, local)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from langfield.errors import FormatError
 from langfield.field.ellipsoids import axes_of, covariances, quaternions
-from langfield.field.lod import Detail, along_curve, merged, pyramid, reach
+from langfield.field.lod import Detail, along_curve, merged, pyramid, reach, stand_ins
 from langfield.raster import rasterize
 from langfield.raster.types import Gaussians
 from tests.scattered import scattered, stand
@@ -123,3 +125,18 @@ def test_the_box_holds_all_and_leaves_out_what_is_not_finite():
     means = g.means.clone()
     means[0] = float("nan")
     assert reach(Gaussians(means, *g.tensors()[1:])).isfinite().all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_gaussian_has_one_that_stands_for_it_at_each_level(seed: int):
+    detail = ordered(seed, floor=2000)
+    means, levels = detail.gaussians.means, pyramid(detail, 16)
+    assert len(levels) > 3
+    for level in levels:
+        runs = stand_ins(means, len(level))
+        assert runs.unique().tolist() == list(range(len(level)))
+        for run, middle in enumerate(level.gaussians.means):  # a mean of means lies among them
+            own = means[runs == run]
+            assert ((own.amin(0) - 1e-4 <= middle) & (middle <= own.amax(0) + 1e-4)).all()
+    with pytest.raises(FormatError, match="not made of"):
+        stand_ins(means, len(means) + 1)

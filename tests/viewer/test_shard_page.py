@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,20 @@ def test_a_page_over_the_wire_gets_finer_where_it_goes(app, run):
     assert app.answer.verdict == "found"
     app.guarded(lambda: app.ask(" "))
     assert "question is empty" in app.message.content
+
+
+def test_what_is_asked_beforehand_shows_nowhere(app, run, monkeypatch):
+    before, asked, answer = app.message.content, [], run.answer
+    monkeypatch.setattr(app, "run", replace(run))
+    monkeypatch.setattr(app.run, "answer", lambda phrases: asked.append(phrases) or answer(phrases))
+    app.prepare()
+    until(lambda: app.asking.wait(0.1))
+    monkeypatch.setattr(app.run, "answer", lambda _: answer(None))  # nor does what goes wrong
+    app.prepare()
+    until(lambda: app.asking.wait(0.1))
+    assert len(asked) == 1
+    assert app.answer is None
+    assert app.message.content == before
 
 
 CLOSE = {**CAMERA, "position": (0.9, -0.6, 0.5), "look_at": (1.0, 1.0, 0.0), "up_direction": (0.0, 0.0, 1.0)}

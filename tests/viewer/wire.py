@@ -12,6 +12,7 @@ from websockets.sync.connection import Connection
 
 from langfield.viewer.app import ViewerApp
 from langfield.viewer.gate import Key
+from langfield.viewer.shard_app import ShardApp
 
 CAMERA = {
     "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, 0.0, 3.0), "fov": 0.8,
@@ -20,7 +21,7 @@ CAMERA = {
 }  # fmt: skip
 
 
-def enter(app: ViewerApp, key: Key | None = None, headers: dict[str, str] | None = None) -> Connection:
+def enter(app: ViewerApp | ShardApp, key: Key | None = None, headers: dict[str, str] | None = None) -> Connection:
     """Open a socket as a page with this key (the owner's by default) would; headers replace the usual ones."""
     secret = (key or app.gate.owner).secret
     usual = {"Cookie": f"{app.gate.cookie}={secret}", "Origin": f"http://127.0.0.1:{app.port}"}

@@ -86,12 +86,9 @@ class SelectPanel:
 
     def _thing_at(self, row: int) -> Rows:
         desk = self._desk
-        things = picking.instances_at(desk.run.field, row)
-        for i, rows in enumerate(things[:-1]):
-            if np.array_equal(rows, desk.document.selection):
-                return things[i + 1]
-        if things:
-            return things[0]
+        thing = picking.next_of(picking.instances_at(desk.run.field.instances, row), desk.document.selection)
+        if thing is not None:
+            return thing
         if desk.run.field.codes is None:
             return frozen([row])
         return desk.asker.alike(row, self._level())
