@@ -135,12 +135,12 @@ def usual_step(means: Float[np.ndarray, "N 3"], rows: Rows) -> float:
 
 
 def instances_at(things: Instances | None, row: int) -> list[Rows]:
-    """Give the things that hold a Gaussian, the smallest first, where the field knows its things."""
+    """Give the things that hold a Gaussian, in the order in which clicks choose them; none where it knows no things."""
     return [] if things is None else [frozen(things.gaussians(i).numpy()) for i in things.of_gaussian(row)]
 
 
 def next_of(things: list[Rows], selected: Rows) -> Rows | None:
-    """Give the smallest thing under a click, or the next larger one where one of them is selected; None without any."""
+    """Give the first thing under a click, or the next one where one of them is selected; None without any."""
     for i, rows in enumerate(things[:-1]):
         if np.array_equal(rows, selected):
             return things[i + 1]

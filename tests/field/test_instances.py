@@ -34,10 +34,18 @@ def test_what_holds_a_gaussian():
     assert len(found) == 2
     assert found.sizes.tolist() == [4, 1]
     assert found.gaussians(1).tolist() == [2]
-    assert found.of_gaussian(2) == [1, 0]
+    assert found.of_gaussian(2) == [0, 1], "another view has seen the larger one"
+    assert replace(found, views=torch.tensor([2, 2]).int()).of_gaussian(2) == [1, 0]
     assert found.of_gaussian(0) == [0]
     assert found.of_gaussian(99) == []
     assert found.score(torch.eye(4)[:3]).tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+def test_clicks_choose_what_was_seen_often_and_then_the_smallest():
+    things = of_sets([{0, 1, 2, 3, 4}, {0, 1, 2}, {0, 1}, {0}])
+    for views, order in (([9, 9, 9, 9], [3, 2, 1, 0]), ([9, 3, 2, 4], [3, 1, 0, 2]), ([2, 1, 1, 2], [3, 0, 2, 1])):
+        assert replace(things, views=torch.tensor(views).int()).of_gaussian(0) == order
+    assert things.in_order(torch.zeros(0, dtype=torch.int64)) == []
 
 
 N = 9

@@ -116,9 +116,11 @@ def test_a_click_finds_the_thing_and_what_it_is_part_of(field, thing):
             found = things_at(field, camera, *sight.peak_px)
             assert found, (view, wanted)
             assert np.bincount(thing[field.instances.gaussians(found[0]).numpy()]).argmax() == wanted
-            assert int(select(field, phrases(BALLS[wanted]))[0].rows[0]) in field.instances.gaussians(found[-1])
-            sizes = field.instances.sizes[found]
-            assert (sizes.diff() >= 0).all()
+            often = [one for one in found if field.instances.often[one]]
+            assert found[: len(often)] == often, "what many views saw comes first"
+            assert int(select(field, phrases(BALLS[wanted]))[0].rows[0]) in field.instances.gaussians(often[-1])
+            for part in (often, found[len(often) :]):
+                assert (field.instances.sizes[part].diff() >= 0).all()
     assert things_at(field, camera, 0, 0) == []
     with pytest.raises(QueryError, match="outside the view"):
         things_at(field, camera, camera.width, 0)

@@ -75,7 +75,7 @@ class SelectPanel:
         self._desk.guarded(lambda: self.click(look, event.screen_pos))
 
     def click(self, look: Look, at: tuple[float, float]) -> None:
-        """Select the thing under a place of the page; where it is known already, the next larger one."""
+        """Select the thing under a place of the page; where it is known already, the next one there."""
         desk = self._desk
         row = picking.under_click(desk.shown, look, at)
         if row is None:

@@ -64,7 +64,7 @@ def named(truth: Truth, scores: Float[np.ndarray, "C I"], clicked: Sequence[int]
 
 
 def draw_clicks(truth: Truth, clicks: int, seed: int, sizes: Sequence[int]) -> Drawn:
-    """Draw clicks at random pixels of labels; each means the smallest thing under it, as for `langfield teach`."""
+    """Draw clicks at random pixels of labels; each means the thing that `langfield teach` takes there."""
     rng, found = np.random.default_rng(seed), dict[int, int]()
     for name in range(len(truth.names)):
         spots = [(look, row) for look in truth.looks for row, other in enumerate(look.names) if other == name]
