@@ -32,7 +32,7 @@ from langfield.query.image import language_of
 from langfield.query.linking import (
     PLAIN,
     Finding,
-    best_matches,
+    best_of,
     finding,
     links,
     picture_items,
@@ -182,7 +182,7 @@ class SceneSuite:
         names: Sequence[str] | None = None,
         most: int = 5,
     ) -> list[dict[str, Any]]:
-        """Rank the things of the scene by a picture or a text of any length, in a space that a method makes.
+        """Rank the things that several views saw by a picture or a text of any length, in a space that a method makes.
 
         Args:
             text: what is looked for.
@@ -211,7 +211,7 @@ class SceneSuite:
         else:
             image = picture if isinstance(picture, np.ndarray) else read_picture(Path(str(picture)))
             asked = picture_items(self.image_encoder.encode_images([image]).float().cpu(), called)
-        ranked = best_matches(found.scores(asked, gallery), most)[0]
+        ranked = best_of(found.scores(asked, gallery)[0], things_of(self.run.field).often, most)
         called_by = gallery.texts or ()
         return [{"thing": i, "name": called_by[i], "cosine": round(cosine, 4)} for i, cosine in ranked]
 

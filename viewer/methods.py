@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from langfield.errors import QueryError
 from langfield.query.gather_clicks import evenly, thing_vectors, unlabelled, with_others
 from langfield.query.image import language_of, vectors_of
-from langfield.query.linking import PLAIN, best_matches, picture_items
+from langfield.query.linking import PLAIN, best_of, picture_items
 from langfield.query.methods import teach
 from langfield.query.relevancy import Phrases, encode_phrases
 from langfield.query.things import things_of
@@ -31,6 +31,8 @@ from langfield.viewer.asking import Encoders
 from langfield.viewer.lesson import Lesson
 from langfield.viewer.rows import Rows, frozen
 
+PART = 0.5
+"""Things that share more of the smaller's Gaussians than this are parts of one another."""
 MOST_OF_ONE = 64
 """Gaussians of a selection whose vectors are averaged, evenly spread over it."""
 
@@ -111,7 +113,7 @@ class Methods(SceneSuite):
         return x, y, z
 
     def find_like(self, rows: Rows, method: str = PLAIN, most: int = 8) -> list[dict[str, Any]]:
-        """Rank the other things of the scene by Gaussians that somebody pointed at.
+        """Rank the other things that several views saw by Gaussians that somebody pointed at; its parts are left out.
 
         Returns:
             Rows with thing, name and cosine, the best first.
@@ -121,13 +123,19 @@ class Methods(SceneSuite):
             SettingsError: there is no such method, or it cannot learn from this run.
         """
         asked, gallery = picture_items(self.vector_of(rows), self.common), self._things(self.common)
-        own, ranked = (
-            self.thing_of(rows),
-            best_matches(self._finding(method, self.common).scores(asked, gallery), most + 1),
-        )
-        names = gallery.texts or ()
-        found = [{"thing": i, "name": names[i], "cosine": round(c, 4)} for i, c in ranked[0] if i != own]
-        return found[:most]
+        names, things = gallery.texts or (), things_of(self.run.field)
+        scores = self._finding(method, self.common).scores(asked, gallery)[0]
+        return [
+            {"thing": i, "name": names[i], "cosine": round(cosine, 4)}
+            for i, cosine in best_of(scores, things.often & (self._within(rows) <= PART), most)
+        ]
+
+    def _within(self, rows: Rows) -> Float[Tensor, " I"]:
+        """Give which share of each thing's Gaussians, or of these where they are fewer, are among these."""
+        things, inside = things_of(self.run.field), torch.zeros(len(self.run.field.gaussians))
+        inside[torch.from_numpy(rows.copy())] = 1
+        shared = torch.zeros(len(things)).index_add_(0, things.owner, inside[things.rows.long()])
+        return shared / things.sizes.clamp(max=max(1, len(rows)))
 
     def learn(self, lesson: Lesson, method: str, negatives: Sequence[str]) -> Head:
         """Learn a head from what was clicked.

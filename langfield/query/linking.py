@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -127,6 +127,18 @@ def best_matches(scores: Float[Tensor, "Q G"], most: int = 1) -> list[list[tuple
     found = scores.topk(min(most, scores.shape[1]), dim=1)
     return [list(zip(rows, values, strict=True)) for rows, values in
             zip(found.indices.tolist(), found.values.tolist(), strict=True)]  # fmt: skip
+
+
+def best_of(scores: Float[Tensor, " G"], among: Bool[Tensor, " G"], most: int) -> list[tuple[int, float]]:
+    """Give the best of some of the gallery with its cosine, the best first.
+
+    Args:
+        scores: of a question against the gallery.
+        among: which of the gallery are there to be found.
+        most: how many at most.
+    """
+    rows = among.nonzero()[:, 0]
+    return [(int(rows[i]), cosine) for i, cosine in best_matches(scores[rows][None], most)[0]]
 
 
 def links(scores: Float[Tensor, "A B"], one: Items, other: Items) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from langfield.cli import main
 from langfield.run import CAPTIONS, open_run
@@ -189,6 +191,24 @@ def test_heads_go_from_the_command_to_the_page_and_back(app: ViewerApp, capsys: 
 def methods_of(folder: Path) -> Methods:
     run = open_run(folder)
     return Methods(run, Encoders(run.text_encoder, run.image_encoder))
+
+
+def test_what_is_like_a_thing_is_no_part_of_it_and_was_seen_often(tmp_path: Path):
+    run = open_run(suite_run(tmp_path / "like"))
+    things = run.field.instances
+    assert things is not None
+    part = things.rows[things.first[1] : things.first[1] + 40]  # of the red ball, the most like it of all
+    more = dataclasses.replace(
+        things, vectors=things.vectors[[0, 1, 2, 3, 1, 1]], views=torch.tensor([9, 9, 9, 9, 9, 2]).int(),
+        reliability=torch.ones(6), first=torch.cat([things.first, things.first[-1] + torch.tensor([40, 41])]),
+        rows=torch.cat([things.rows, part, things.rows[:1]]),
+    )  # fmt: skip
+    field = dataclasses.replace(run.field, instances=more)
+    methods = Methods(dataclasses.replace(run, field=field), Encoders(run.text_encoder, run.image_encoder))
+    assert {row["thing"] for row in methods.find_like(frozen(RED))} == {0, 2, 3}
+    assert 4 in {row["thing"] for row in methods.find_like(frozen(GREEN))}
+    found = {row["thing"] for row in methods.find("a red circle", names=["red circle"], most=9)}
+    assert found == {0, 1, 2, 3, 4}, "what two views saw is left out where others are seen by nine"
 
 
 def test_things_are_called_as_captions_call_them(tmp_path: Path):
