@@ -165,7 +165,9 @@ class ShardScene:
         rgba = buffer[:, 7:].view(np.uint8)
         rgb = rgba[:, :3].copy()
         rgb = rgb if paint is None else paint(number, level, rgb)
-        rgba[:, :3] = selected_colours(rgb, picked.share(number, level)) if number in picked.shards else rgb
+        if number in picked.shards:  # the root: what is a small part of its stand-in must be seen from afar, too
+            rgb = selected_colours(rgb, np.sqrt(picked.share(number, level)))
+        rgba[:, :3] = rgb
         return buffer
 
     def _buffer(self, number: int, level: int) -> UInt32[np.ndarray, "n 8"]:

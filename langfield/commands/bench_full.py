@@ -29,6 +29,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "views added and taken away": ("tests/field/test_incremental.py",),
     "a long online walk": ("tests/online/test_soak.py",),
     "viewer": ("tests/viewer/test_flood.py", "tests/viewer/test_keep.py"),
+    "page of shards at size": ("tests/viewer/test_shard_page_large.py",),
     "kills": ("tests/plugin/test_kill.py", "tests/online/test_kill.py", "tests/online/test_kill_command.py"),
     "kills on a cluster": ("tests/cluster/test_kill.py",),
 }

@@ -202,8 +202,8 @@ def test_a_budget_is_what_the_page_can_show(run):
             ShardApp(run, ViewerSettings(budget=budget))
 
 
-def pixels(tab) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(tab.screenshot())).convert("RGB")).astype(int)[:, :300]
+def pixels(tab, wide: int = 300) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(tab.screenshot())).convert("RGB")).astype(int)[:, :wide]
 
 
 def bright(tab) -> int:
