@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
-from importlib.metadata import version
 from itertools import count
 
 import numpy as np
 import viser
 
-from langfield.errors import EnvironmentProblem, LangfieldError, SettingsError
+from langfield.errors import LangfieldError
 from langfield.field.at_time import at_time
 from langfield.field.types import Field
-from langfield.progress import say
 from langfield.run import Run
 from langfield.viewer import cameras
 from langfield.viewer.asking import Asker, Encoders
 from langfield.viewer.desk import Desk
-from langfield.viewer.gate import LIMITS, Gate, Key, Limits
+from langfield.viewer.entrance import SETTINGS, ViewerSettings, invite, is_loopback, open_server, url_of
+from langfield.viewer.gate import Gate, Key
 from langfield.viewer.guard import GuardedServer
 from langfield.viewer.newest import Newest
 from langfield.viewer.panels.ask import AskPanel
@@ -43,32 +39,6 @@ from langfield.viewer.splats import SplatScene
 from langfield.viewer.traffic import Traffic
 
 LOOK_EVERY_S = 2.0
-MINIMUM_VISER = (1, 0, 25)
-"""Older ones answer `GET /../..` with any file of the machine."""
-
-
-@dataclass(frozen=True)
-class ViewerSettings:
-    """How the page is served."""
-
-    host: str = "127.0.0.1"
-    """Address to listen on; any other than this machine's own lets others on the network use the page."""
-    port: int = 7007
-    """The next free one is taken where it is in use; 0 takes any free one."""
-    text_encoder: str | None = None
-    """Text encoder to ask with; the run's own by default."""
-    allow_network: bool = False
-    """Listen on an address that others reach."""
-    texts: tuple[str, ...] = ()
-    """Who may write descriptions and rewrites of questions, beside templates (`langfield.suite.textgen`)."""
-    encoders: tuple[str, ...] = ()
-    """Further image encoders that may tell things apart."""
-    limits: Limits = LIMITS
-    budget: int | None = None
-    """Gaussians that a page of a run in shards has at most; None: as many as it draws quickly."""
-
-
-SETTINGS = ViewerSettings()
 
 
 class ViewerApp:
@@ -115,12 +85,7 @@ class ViewerApp:
         Raises:
             EnvironmentProblem: viser is too old to be safe, or the address cannot be listened on.
         """
-        check_viser(version("viser"))
-        check_address(self._settings.host, self._settings.allow_network)
-        server = GuardedServer(self.gate, self.traffic, self._settings.host, self._settings.port)
-        self._server = server
-        server.gui.configure_theme(control_width="large", dark_mode=True, show_logo=False, show_share_button=False)
-        server.gui.main_panel.dock_right()
+        server = self._server = open_server(self.gate, self.traffic, self._settings)
         still = at_time(self._run.field, None)
         self.scene = SplatScene(server, still.gaussians)
         ground = Ground(still.gaussians, self._run.frames)
@@ -224,11 +189,7 @@ def serve(
     app = ViewerApp(run, settings)
     app.start()
     try:
-        for line in invitation(app.url, app.port, settings.host):
-            say(line)
-        if share_minutes is not None:
-            key = app.gate.issue("reader", share_minutes)
-            say(f"to look around only, for {share_minutes:g} minutes: {app.link(key)}")
+        invite(app, settings.host, share_minutes)
         while True:
             time.sleep(LOOK_EVERY_S)
             later = newer() if newer is not None else None
@@ -236,73 +197,3 @@ def serve(
                 app.desk.guarded(partial(app.adopt, later))
     finally:
         app.stop()
-
-
-def invitation(url: str, port: int, host: str) -> list[str]:
-    """Give the lines that say how to open the page."""
-    lines = [f"viewer: {url}   (Ctrl+C ends it)"]
-    if is_loopback(host):
-        here = socket.gethostname()
-        lines.append(f"from another machine: ssh -L {port}:127.0.0.1:{port} {here}   then open the same address there")
-    else:
-        lines.append(
-            f"WARNING: listening on {host}: whoever reaches this machine and knows the address above, or reads it off "
-            "the network (it is not encrypted), can see the scene and use the page"
-        )
-    return lines
-
-
-def check_viser(found: str) -> None:
-    """Refuse a viser that serves the whole disk.
-
-    Raises:
-        EnvironmentProblem: it is older than 1.0.25.
-    """
-    numbers = tuple(int(n) for n in found.split(".")[:3] if n.isdigit())
-    if numbers < MINIMUM_VISER:
-        raise EnvironmentProblem(
-            "this viser lets anybody who reaches it read every file of this machine",
-            f"viser {found}",
-            "pip install 'viser>=1.1'",
-        )
-
-
-def check_address(host: str, allow_network: bool = False) -> None:
-    """Check that an address can be listened on (viser would try a thousand ports and then wait for ever).
-
-    Raises:
-        SettingsError: others reach it, and that was not allowed.
-        EnvironmentProblem: it is not an address of this machine.
-    """
-    if not is_loopback(host) and not allow_network:
-        raise SettingsError(
-            "others on the network would reach the viewer", f"--host {host}",
-            "add --allow-network if they may, or keep --host 127.0.0.1 and use the ssh line it prints",
-        )  # fmt: skip
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.bind(address)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"cannot listen on this address: {error.strerror or error}", host, "use --host 127.0.0.1"
-        ) from error
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def url_of(host: str, port: int, key: Key) -> str:
-    """Give the address that a key opens."""
-    return f"http://{_in_url(host)}:{port}/?token={key.secret}"
-
-
-def _in_url(host: str) -> str:
-    if host in ("0.0.0.0", "::"):  # noqa: S104 (shown, not bound)
-        return "localhost"
-    return f"[{host}]" if ":" in host else host

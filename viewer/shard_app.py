@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 
 import numpy as np
 import viser
@@ -16,7 +15,7 @@ from langfield.query.answer import Answer
 from langfield.query.relevancy import NEUTRAL, Phrases
 from langfield.sharded import ShardedRun
 from langfield.viewer import cameras, colours
-from langfield.viewer.app import SETTINGS, ViewerSettings, check_address, check_viser, invitation, is_loopback, url_of
+from langfield.viewer.entrance import SETTINGS, ViewerSettings, invite, is_loopback, open_server, url_of
 from langfield.viewer.gate import Gate, Key
 from langfield.viewer.guard import GuardedServer
 from langfield.viewer.newest import Newest
@@ -85,11 +84,7 @@ class ShardApp:
         Raises:
             EnvironmentProblem: viser is too old to be safe, or the address cannot be listened on.
         """
-        check_viser(version("viser"))
-        check_address(self._settings.host, self._settings.allow_network)
-        server = self._server = GuardedServer(self.gate, self.traffic, self._settings.host, self._settings.port)
-        server.gui.configure_theme(control_width="large", dark_mode=True, show_logo=False, show_share_button=False)
-        server.gui.main_panel.dock_right()
+        server = self._server = open_server(self.gate, self.traffic, self._settings)
         self._build(server)
         up = cameras.world_up(self.run.frames)
         server.scene.set_up_direction(up)
@@ -274,11 +269,7 @@ def serve_shards(run: ShardedRun, settings: ViewerSettings, share_minutes: float
     app.start()
     app.prepare()
     try:
-        for line in invitation(app.url, app.port, settings.host):
-            say(line)
-        if share_minutes is not None:
-            key = app.gate.issue("reader", share_minutes)
-            say(f"to look around only, for {share_minutes:g} minutes: {app.link(key)}")
+        invite(app, settings.host, share_minutes)
         threading.Event().wait()
     finally:
         app.stop()

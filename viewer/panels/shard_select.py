@@ -74,7 +74,7 @@ class ShardSelectPanel:
         self.picking.put(event.client_id, lambda: self.guarded(partial(self.click, look, at)))
 
     def click(self, look: Look, at: tuple[float, float]) -> None:
-        """Select the smallest thing under a place of the page; where it is selected already, the next larger one."""
+        """Select the thing under a place of the page; where it is selected already, the next one there."""
         shards = self._page.run.shards
         if shards.things is None or not len(shards.things):
             raise LangfieldError(
@@ -110,7 +110,7 @@ class ShardSelectPanel:
     def _say(self) -> None:
         text = f"Selected: {len(self.rows):,} of {self._page.run.shards.count:,} Gaussians (pink)."
         self.status.content = paragraph(
-            text if len(self.rows) else "Click a thing to select it; again for a larger one."
+            text if len(self.rows) else "Click a thing to select it; again for the next one that holds it."
         )
 
     def export(self) -> None:
