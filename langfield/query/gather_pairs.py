@@ -17,7 +17,7 @@ from langfield.errors import QueryError
 from langfield.field.types import Field
 from langfield.query.gather_clicks import evenly
 from langfield.query.relevancy import NEUTRAL, Phrases
-from langfield.query.things import thing_scores, things_of
+from langfield.query.things import thing_scores, things_of, which_names
 from langfield.segment.types import Segments
 from langfield.suite.corpus import Caption, Pairs
 from langfield.suite.crops import context_crop, masked_crop
@@ -137,9 +137,11 @@ def label_things(scene: Field, names: Phrases, least: float = NEUTRAL) -> dict[i
     Raises:
         QueryError: the field has no things.
     """
-    best, source = thing_scores(scene, names).max(dim=0), str(names.encoder.get("name", "names"))
-    pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    return {i: (Caption(names.texts[row], source=source),) for i, (score, row) in enumerate(pairs) if score > least}
+    scores, source = thing_scores(scene, names), str(names.encoder.get("name", "names"))
+    rows = which_names(scene, scores).tolist()
+    return {
+        i: (Caption(names.texts[row], source=source),) for i, row in enumerate(rows) if float(scores[row, i]) > least
+    }
 
 
 def chosen(pairs: Pairs, rows: Int64[Tensor, " R"]) -> Pairs:

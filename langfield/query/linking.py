@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from langfield.errors import QueryError
 from langfield.field.types import Field
 from langfield.query.relevancy import Phrases, check_text, encode_unit
-from langfield.query.things import thing_scores, things_of
+from langfield.query.things import thing_scores, things_of, which_names
 from langfield.suite.choose import Chosen, choose
 from langfield.suite.corpus import Pairs
 from langfield.suite.model import ClipModel
@@ -35,7 +35,7 @@ def thing_items(field: Field, names: Phrases) -> Items:
     Raises:
         QueryError: the field has no things.
     """
-    rows = thing_scores(field, names).argmax(dim=0)
+    rows = which_names(field, thing_scores(field, names))
     texts = tuple(names.texts[row] for row in rows.tolist())
     return Items(normalize(things_of(field).vectors.float(), dim=1), texts, names.positives[rows])
 

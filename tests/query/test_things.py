@@ -1,5 +1,6 @@
 """Things asked for: the right ones, in any view, counted, clicked and named."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -20,6 +21,7 @@ from langfield.query.things import (
     selection_of,
     thing_scores,
     things_at,
+    which_names,
 )
 from tests.things import CAMERAS, DIM, NAMES, Axes, id_maps, things_field
 from tests.tiny import ball_centres, tiny_gaussians
@@ -182,3 +184,22 @@ def test_a_thing_is_plain_data(field):
     assert data["gaussians"] == len(one.selection.rows)
     assert len(data["box_world"]) == 2
     assert len(data["centroid_world"]) == 3
+
+
+def test_a_name_near_everything_is_not_everybodys_where_the_list_is_long(field):
+    many = dataclasses.replace(field.instances, views=torch.full_like(field.instances.views, 9))
+    rows = torch.arange(24) % len(many)
+    sizes = many.sizes[rows]
+    crowd = dataclasses.replace(
+        many, vectors=many.vectors[rows], views=many.views[rows], reliability=many.reliability[rows],
+        first=torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), rows=torch.cat([many.gaussians(int(i)) for i in rows]),
+    )  # fmt: skip
+    scores = torch.rand(120, 24, generator=torch.Generator().manual_seed(0)) * 0.1
+    fits = torch.arange(24)
+    scores[fits, fits] += 0.3
+    scores[60] += 0.5  # a hub
+    crowded = dataclasses.replace(field, instances=crowd)
+    assert which_names(crowded, scores).tolist() == fits.tolist()
+    few = which_names(crowded, scores[50:70])
+    assert (few == 10).all(), "of a short list the best is taken as it is"
+    assert (which_names(field, scores[:, : len(many)]) == 60).all(), "where there are few things, too"

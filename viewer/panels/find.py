@@ -98,7 +98,7 @@ class FindPanel:
 
     def show(self, title: str, ranked: list[dict[str, Any]]) -> None:
         """List things, and light up the first."""
-        self.words.content = paragraph(f"{title}, the most alike first; press a line to go there.")
+        self.words.content = paragraph(f"{title}, the most alike first and selected; press a line to go there.")
         self.found.show([Line(thing_line(row), self._shows(row["thing"])) for row in ranked])
         if ranked:
             self._desk.select(self._desk.methods.rows_of(ranked[0]["thing"]), "replace")
