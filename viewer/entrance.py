@@ -36,7 +36,7 @@ class ViewerSettings:
     """Further image encoders that may tell things apart."""
     limits: Limits = LIMITS
     budget: int | None = None
-    """Gaussians that a page of a run in shards has at most; None: as many as it draws quickly."""
+    """Gaussians that a page of a run in shards has in sight at most; None: as many as it draws quickly."""
 
 
 SETTINGS = ViewerSettings()

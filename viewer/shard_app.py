@@ -113,7 +113,7 @@ class ShardApp:
             MOST_BUDGET,
             10_000,
             self._settings.budget or BUDGET,
-            hint="On the page at most; fewer move more smoothly. Until this is moved, a slow page gets fewer.",
+            hint="In sight at most; fewer move more smoothly. Until this is moved, a slow page gets fewer.",
         )
         self.detail = gui.add_html("")
         self.panel = ShardSelectPanel(self, server)

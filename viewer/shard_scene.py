@@ -90,12 +90,12 @@ class ShardScene:
         self._looks = [look + (number in changed) for number, look in enumerate(self._looks)]
 
     def wanted(self, eye: Eye, budget: int) -> dict[int, int]:
-        """Give the level that each shard should have: out of sight the coarsest, in sight within the budget."""
+        """Give the level that each shard should have: in sight within the budget, out of sight the coarsest.
+
+        What is out of sight costs a browser next to nothing, and would leave little of a small budget.
+        """
         coarse = {i: len(shard.levels) - 1 for i, shard in enumerate(self._shards.index.shards)}
-        spent = sum(shard.levels[-1].count for shard in self._shards.index.shards)
-        seen = choose_levels(self._shards.index, [eye], 0)
-        own = sum(self._shards.index.shards[i].levels[-1].count for i in seen)
-        return coarse | choose_levels(self._shards.index, [eye], max(0, budget - spent + own))
+        return coarse | choose_levels(self._shards.index, [eye], budget)
 
     def counts(self, page: int) -> tuple[int, int]:
         """Give how many Gaussians a page shows, and how many shards at full detail."""
@@ -113,7 +113,7 @@ class ShardScene:
         Args:
             page: to be changed.
             eye: its camera.
-            budget: Gaussians on it, about.
+            budget: Gaussians in sight, about.
             moved: asked between shards; the rest waits for the camera to come to rest again.
 
         Returns:

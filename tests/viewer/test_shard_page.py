@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from langfield.errors import SettingsError
-from langfield.field.lod_choice import Eye, eye_of
+from langfield.field.lod_choice import Eye, boxes_of, eye_of, in_sight
 from langfield.field.shard_write import ShardSettings, write_shards
 from langfield.field.shards import Shards
 from langfield.sharded import ShardedRun
@@ -91,10 +91,14 @@ def test_a_shard_is_sent_as_a_whole_scene_would_be(run):
 
 def test_a_resting_camera_gets_all_it_needs_and_no_more_than_the_budget(run):
     scene, page = ShardScene(run.shards, usual_width(run.shards)), Recorder()
-    least = sum(s.levels[-1].count for s in run.shards.index.shards)
-    for budget in (0, 3000, EVERYTHING, 2000):
-        assert scene.refine(page, near(run), budget, lambda: False)  # pyright: ignore
-        assert page.count == scene.counts(3)[0] <= max(budget, least)
+    corner = eye_of(stand((1.2, 1.2, 0.8), (2.0, 2.0, 0.0), 400))
+    for eye, sees_all in ((corner, False), (near(run), True)):
+        seen = in_sight(boxes_of(run.shards.index), eye)
+        assert seen.all() == sees_all
+        least = np.array([shard.levels[-1].count for shard in run.shards.index.shards])
+        for budget in (0, 3000, EVERYTHING, 2000):
+            assert scene.refine(page, eye, budget, lambda: False)  # pyright: ignore
+            assert page.count == scene.counts(3)[0] <= max(budget, least[seen].sum()) + least[~seen].sum()
     assert scene.refine(page, near(run), EVERYTHING, lambda: False)  # pyright: ignore
     assert scene.counts(3)[1] > 0
     sent = scene.sent_bytes
