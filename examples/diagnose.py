@@ -12,8 +12,8 @@ def main(run: str, same: float = 0.9) -> list[dict[str, Any]]:
     scene, found = langfield.load(run), []
     for by in ("colour", "shape"):
         for pair in scene.blind(by, f"mmvp:same={same}", most=5):
-            print(f"{by}: things {pair['a']} and {pair['b']}, both '{pair['texts'][0]}': {pair['same']:.2f} alike, "
-                  f"{pair['apart']:.2f} by {by}")  # fmt: skip
+            names = " and ".join(f"thing {pair[key]} ({text})" for key, text in zip("ab", pair["texts"], strict=True))
+            print(f"{by}: {names}: {pair['same']:.2f} alike, {pair['apart']:.2f} by {by}")
             found.append(pair | {"by": by})
     return found
 
