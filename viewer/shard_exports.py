@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from langfield.artefacts import write_json
-from langfield.capture.types import Camera, Frame
+from langfield.capture.types import Frame
 from langfield.errors import LangfieldError
-from langfield.field.lod_choice import boxes_of, distances, eye_of, in_sight
 from langfield.field.ply import write_ply
 from langfield.sharded import ShardedRun
 from langfield.viewer.exports import EXPORTS, Wanted, describe, mask_of, new_folder, write_masks
@@ -52,18 +51,8 @@ def _masks(run: ShardedRun, rows: Rows, folder: Path) -> dict[str, Any]:
 @torch.no_grad()
 def mask_in(run: ShardedRun, picked: Picked, frame: Frame) -> np.ndarray | None:
     """Give the mask of a selection in a view; None where nothing of it is in sight."""
-    local = run.asker.local([frame.camera], DRAWN, _whole(run, picked, frame.camera))
-    if not local.levels:
-        return None
+    cameras = [frame.camera]
+    local = run.asker.local(cameras, DRAWN, run.asker.whole(picked.shards, cameras, DRAWN))
     share = np.concatenate([picked.share(number, level) for number, level in local.levels.items()])
     gaussians = local.field.gaussians
     return mask_of(gaussians, torch.from_numpy(share).to(gaussians.means)[:, None], frame)
-
-
-def _whole(run: ShardedRun, picked: Picked, camera: Camera) -> list[int]:
-    """Give the shards in sight with parts of the selection, near to far, as many as may be drawn as they are."""
-    index, boxes, eye = run.shards.index, boxes_of(run.shards.index), eye_of(camera)
-    away = distances(boxes, eye.position)
-    seen = sorted((i for i in picked.shards if in_sight(boxes, eye)[i]), key=lambda i: away[i])
-    total = np.cumsum([index.shards[i].count for i in seen])
-    return [i for i, many in zip(seen, total, strict=True) if many <= DRAWN]

@@ -6,7 +6,7 @@ chosen views see, far ones as stand-ins, in a field of their own that every othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from langfield.capture.types import Camera
 from langfield.codec import Codebook
 from langfield.errors import QueryError
 from langfield.field.instances import Instances
-from langfield.field.lod_choice import boxes_of, choose_levels, eye_of
+from langfield.field.lod_choice import boxes_of, choose_levels, distances, eye_of, in_sight
 from langfield.field.shards import Shards
 from langfield.field.types import Field
 from langfield.query.answer import Answer, AskSettings, answer
@@ -44,6 +44,8 @@ class ShardAskSettings:
 
     budget: int = 300_000
     """Gaussians of a view, about."""
+    whole: int = 1_000_000
+    """Gaussians of shards with parts of the thing that are drawn as they are, about; stand-ins are no part of it."""
     views: int = 3
     """Views tried, of all those in which the thing would be largest."""
     ask: AskSettings = field(default_factory=lambda: AskSettings(max_views=3))
@@ -176,6 +178,21 @@ class ShardAsker:
         found = make_selection(self._shards.gaussians(rows), np.arange(len(rows)))
         return replace(found, rows=rows)
 
+    def whole(self, shards: Iterable[int], cameras: Sequence[Camera], most: int) -> list[int]:
+        """Give those of some shards that may be there as they are: one at least, in sight before others, near to far.
+
+        Args:
+            shards: their numbers.
+            cameras: of the views.
+            most: Gaussians in them.
+        """
+        boxes, eyes = boxes_of(self._shards.index), [eye_of(camera) for camera in cameras]
+        seen = np.any([in_sight(boxes, eye) for eye in eyes], axis=0)
+        away = np.min([distances(boxes, eye.position) for eye in eyes], axis=0)
+        order = sorted(shards, key=lambda i: (not seen[i], away[i], i))
+        total = np.cumsum([self._shards.index.shards[i].count for i in order])
+        return order[: max(1, int((total <= most).sum()))]
+
     def local(self, cameras: Sequence[Camera], budget: int, whole: Sequence[int] = ()) -> Local:
         """Give the field that some views need.
 
@@ -214,8 +231,10 @@ class ShardAsker:
         selection = self.select(best)
         names = self.promising(selection.rows, settings.views)
         split = self._shards.split(selection.rows)
-        local = self.local([self._views[n] for n in names], settings.budget, list(split))
-        rows = np.sort(np.concatenate([own.numpy() + local.first[shard] for shard, (_, own) in split.items()]))
+        cameras = [self._views[n] for n in names]
+        local = self.local(cameras, settings.budget, self.whole(split, cameras, settings.whole))
+        own = {shard: rows.numpy() for shard, (_, rows) in split.items() if shard in local.first}
+        rows = np.sort(np.concatenate([rows + local.first[shard] for shard, rows in own.items()]))
         with_thing = replace(local.field, instances=self._alone(best, rows))
         found = answer(with_thing, {n: self._views[n] for n in names}, phrases, calibrator, settings.ask)
         return replace(found, selection=selection, score=float(fits[best]), instance=best)

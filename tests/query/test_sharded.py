@@ -89,6 +89,31 @@ def test_with_little_room_the_thing_is_still_found_where_it_is(folder):
     assert asker.answer(questions("word 7"), judge).verdict != "found"
 
 
+def test_of_a_thing_that_is_everywhere_only_what_may_be_drawn_is_read(tmp_path, monkeypatch):
+    field = scattered()
+    ground = (field.gaussians.means[:, 2] < 0.03).nonzero()[:, 0].int()
+    things = field.instances
+    assert things is not None
+    first = torch.cat([torch.tensor([0]), len(ground) + things.first])
+    every = replace(
+        things, vectors=torch.cat([Names().encode_texts(["floor"]).half(), things.vectors]), first=first,
+        views=torch.full((7,), 5).int(), reliability=torch.ones(7), rows=torch.cat([ground, things.rows]),
+        members=torch.tensor([[i, 0, i] for i in range(7)]).int(),
+    )  # fmt: skip
+    write_shards(tmp_path, replace(field, instances=every), "a", ShardSettings(each=100, fewest=20))
+    shards, read = Shards(tmp_path), []
+    part = shards.field
+    monkeypatch.setattr(shards, "field", lambda number, level: read.append((number, level)) or part(number, level))
+    asker = ShardAsker(shards, VIEWS)
+    found = asker.answer(
+        questions("floor"), asker.calibrator(vocabulary()), ShardAskSettings(budget=0, whole=250, views=2)
+    )
+    assert len({n for n, level in read if level == 0}) == 2 < len(shards.split(found.selection.rows))
+    assert found.instance == 0
+    assert len(found.selection.rows) == len(ground)
+    assert found.mask.any()
+
+
 def test_a_view_needs_only_what_it_sees(folder):
     shards = Shards(folder)
     asker, camera = ShardAsker(shards, VIEWS), stand((0.5, -1.0, 2.0), (0.5, 0.5, 0.0))
