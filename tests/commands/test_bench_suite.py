@@ -14,6 +14,7 @@ from langfield.commands.bench_suite import bench_suite
 from langfield.commands.use_bench.parts import Lesson, draw_clicks, located, named, taught
 from langfield.commands.use_bench.truth import NO_NAME, Truth, truth_of
 from langfield.errors import SettingsError
+from langfield.query.things import things_of
 from langfield.scene import Scene
 from tests.suite_run import NAMES, suite_run
 from tests.things import things_camera
@@ -64,7 +65,7 @@ def test_right_scores_are_perfect_and_turned_ones_are_not(truth):
 
 def test_clicks_lie_on_what_they_name(scene, truth):
     for seed in range(3):
-        drawn = draw_clicks(truth, 2, seed, [900, 250, 250, 250])
+        drawn = draw_clicks(truth, 2, seed, things_of(scene.run.field))
         assert {thing for thing, _ in drawn} == {1, 2, 3}
         assert all(truth.owner[thing] == name for thing, name in drawn)
     found = taught(scene, truth, Lesson("gda", 1, False, 0, 0))

@@ -17,6 +17,7 @@ from langfield.commands.use_bench.truth import NO_NAME, Truth
 from langfield.errors import LangfieldError
 from langfield.evaluate.absent import ABSENT_NAMES
 from langfield.evaluate.absent_eval import auroc
+from langfield.field.instances import Instances
 from langfield.query.gather_clicks import thing_vectors, unlabelled
 from langfield.query.heads import ask_head, head_of
 from langfield.query.linking import PLAIN, finding, picture_items
@@ -63,15 +64,15 @@ def named(truth: Truth, scores: Float[np.ndarray, "C I"], clicked: Sequence[int]
     }
 
 
-def draw_clicks(truth: Truth, clicks: int, seed: int, sizes: Sequence[int]) -> Drawn:
-    """Draw clicks at random pixels of labels; each means the thing that `langfield teach` takes there."""
+def draw_clicks(truth: Truth, clicks: int, seed: int, things: Instances) -> Drawn:
+    """Draw clicks at random pixels of labels; of the things seen there each means the one that a click chooses."""
     rng, found = np.random.default_rng(seed), dict[int, int]()
     for name in range(len(truth.names)):
         spots = [(look, row) for look in truth.looks for row, other in enumerate(look.names) if other == name]
         for _ in range(clicks):
             under = next(_under(rng, spots), None)
             if under is not None:
-                found.setdefault(min(under, key=lambda thing: sizes[thing]), name)
+                found.setdefault(things.in_order(torch.tensor(under))[0], name)
     return list(found.items())
 
 
@@ -107,7 +108,7 @@ def taught(scene: Scene, truth: Truth, lesson: Lesson) -> dict[str, Any]:
         localisation, mIoU, accuracy, AUROC not here, examples and seconds; or why the method refuses.
     """
     field, names = scene.run.field, scene.question(truth.names)
-    drawn = draw_clicks(truth, lesson.clicks, lesson.seed, things_of(field).sizes.tolist())
+    drawn = draw_clicks(truth, lesson.clicks, lesson.seed, things_of(field))
     rng, chosen = np.random.default_rng(lesson.seed + 1000), choose("teach", lesson.method)
     others = np.flatnonzero(truth.owner == NO_NAME)
     many = min(4 * lesson.clicks, len(others) // 2) if lesson.none else 0
