@@ -23,6 +23,8 @@ KEPT_BYTES = 256 * 2**20
 """Gaussians ready to be sent that are kept for the next time."""
 AT_ONCE_BYTES = 2**20
 """A browser puts all shards together anew for every message: so much is sent in one."""
+ENOUGH = 0.25
+"""A stand-in of which this share is selected looks as if it all were: a small thing must be seen from afar, too."""
 MOST_PX = 2000
 """Pages higher than this are treated as if they had so many pixels."""
 Paint = Callable[[int, int, UInt8[np.ndarray, "n 3"]], UInt8[np.ndarray, "n 3"]]
@@ -165,8 +167,8 @@ class ShardScene:
         rgba = buffer[:, 7:].view(np.uint8)
         rgb = rgba[:, :3].copy()
         rgb = rgb if paint is None else paint(number, level, rgb)
-        if number in picked.shards:  # the root: what is a small part of its stand-in must be seen from afar, too
-            rgb = selected_colours(rgb, np.sqrt(picked.share(number, level)))
+        if number in picked.shards:
+            rgb = selected_colours(rgb, np.minimum(picked.share(number, level) / ENOUGH, 1))
         rgba[:, :3] = rgb
         return buffer
 
