@@ -114,9 +114,10 @@ class ViewerApp:
     def adopt(self, run: Run) -> None:
         """Show another state of the run, such as a later snapshot; its questions are asked again."""
         still = at_time(run.field, self.desk.time_s)
-        old, self.scene = self.scene, SplatScene(self._started(), still.gaussians, f"/splats_{next(self._numbers)}")
-        self.desk.adopt(run, Asker(still, Ground(still.gaussians, run.frames), self._encoders), self.scene)
-        old.remove()
+        with self.desk.asking:
+            old, self.scene = self.scene, SplatScene(self._started(), still.gaussians, f"/splats_{next(self._numbers)}")
+            self.desk.adopt(run, Asker(still, Ground(still.gaussians, run.frames), self._encoders), self.scene)
+            old.remove()
 
     def _started(self) -> GuardedServer:
         if self._server is None:

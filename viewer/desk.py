@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from langfield.errors import LangfieldError
 from langfield.field.at_time import at_time
 from langfield.progress import say
 from langfield.query.methods import By
@@ -44,6 +45,8 @@ class Desk:
         self.run, self.asker = run, asker
         self._scene, self._painter = scene, Painter(asker.field, scene.rgb)
         self.lock = threading.RLock()
+        self.asking = threading.RLock()
+        """Held while something is asked, so that the scene that answers stays on the page; taken before `lock`."""
         self.work = Work(self.guarded)
         """Slow things."""
         self.methods = Methods(run, asker.encoders)
@@ -82,6 +85,10 @@ class Desk:
 
     def adopt(self, run: Run, asker: Asker, scene: SplatScene) -> None:
         """Go on with a later state of the run: its questions are asked again, selections and edits begin anew."""
+        with self.asking:
+            self._adopt(run, asker, scene)
+
+    def _adopt(self, run: Run, asker: Asker, scene: SplatScene) -> None:
         asked = [q.text for q in self.document.queries if q.in_words]
         with self.lock:
             self.run, self.asker, self.methods = run, asker, Methods(run, asker.encoders)
@@ -181,7 +188,12 @@ class Desk:
         if not self.asker.is_ready:
             name = self.run.manifest.get("settings", {}).get("text_encoder", "of this run")
             self.tell(f"Loading the text encoder {name} and decoding the field (at the first question only) …")
-        self.show(self.asker.ask(text, self.negatives, self.by))
+        self.put(lambda asker: asker.ask(text, self.negatives, self.by))
+
+    def put(self, ask: Callable[[Asker], Found]) -> None:
+        """Ask and put the answer on the page; a later state of the run waits until then."""
+        with self.asking:
+            self.show(ask(self.asker))
 
     def answer(self, text: str) -> Callable[[], None]:
         """Find an answer, which may take long; gives what puts it on the page.
@@ -193,11 +205,18 @@ class Desk:
         return lambda: self.show(found)
 
     def show(self, found: Found) -> None:
-        """Put an answer on the page."""
-        query = self.asker.query(found)
-        with self.lock:
-            self.mode, self.message = "relevancy", ""
-            self.change(lambda d: session.ask(d, query, self.beside))
+        """Put an answer on the page.
+
+        Raises:
+            LangfieldError: it is of an earlier state of the run.
+        """
+        with self.asking:
+            if found.scores.shape[1] != self.document.count:
+                raise LangfieldError("the scene has grown meanwhile", remedy="ask again")
+            query = self.asker.query(found)
+            with self.lock:
+                self.mode, self.message = "relevancy", ""
+                self.change(lambda d: session.ask(d, query, self.beside))
 
     def tune(self, threshold: float | None, level: int | None) -> None:
         """Set the active question's threshold and level; None lets it choose."""
@@ -251,4 +270,4 @@ class Desk:
             self.negatives = tuple(words) or CANONICALS
             query = self.document.query
         if query is not None and query.in_words:
-            self.show(self.asker.ask(query.text, self.negatives, self.by))
+            self.put(lambda asker: asker.ask(query.text, self.negatives, self.by))

@@ -80,10 +80,11 @@ class Taught:
             QueryError: the head is of another encoder.
         """
         desk = self._desk
-        queries = [desk.asker.query(found) for found in desk.asker.ask_head(head)[: session.MOST_QUERIES]]
-        with desk.lock:
-            desk.mode, desk.message = "relevancy", ""
-            desk.change(lambda d: session.ask_all(d, queries, desk.beside))
+        with desk.asking:
+            queries = [desk.asker.query(found) for found in desk.asker.ask_head(head)[: session.MOST_QUERIES]]
+            with desk.lock:
+                desk.mode, desk.message = "relevancy", ""
+                desk.change(lambda d: session.ask_all(d, queries, desk.beside))
 
     def keep(self) -> str:
         """Keep what was learnt last, also on disk; gives what it is called.

@@ -15,11 +15,14 @@ import torch
 
 from langfield.artefacts import write_json
 from langfield.capture.types import Capture, Points
-from langfield.errors import FormatError
+from langfield.errors import FormatError, LangfieldError
 from langfield.field.ply import write_ply
+from langfield.raster import Gaussians
 from langfield.run import MANIFEST, SNAPSHOT, ManifestHead, open_run, write_snapshot
 from langfield.settings import RunSettings
 from langfield.viewer.app import ViewerApp, ViewerSettings
+from langfield.viewer.asking import Asker
+from langfield.viewer.places import Ground
 from langfield.viewer.watching import Snapshots, is_training, open_anything, splats_alone
 from tests.viewer.scene import balls, made_up_run
 
@@ -90,6 +93,41 @@ def test_a_page_follows_and_asks_again(tmp_path: Path):
         assert np.array_equal(query.lit, np.flatnonzero(kind[rows].numpy() == 1))
         app.adopt(before)
         assert app.desk.document.query is None
+    finally:
+        app.stop()
+
+
+def test_a_later_state_waits_for_a_question_that_is_being_answered(tmp_path: Path, monkeypatch):
+    _, kind = balls()
+    app = ViewerApp(made_up_run(path=tmp_path), ViewerSettings(port=0))
+    app.start()
+    try:
+        later = made_up_run(path=tmp_path)
+        rows = torch.arange(1000, len(kind))
+        gaussians = Gaussians(*(t[rows] for t in later.field.gaussians.tensors()))
+        assert later.field.codes is not None
+        field = dataclasses.replace(later.field, gaussians=gaussians, codes=later.field.codes[:, rows])
+        desk, asked, seen = app.desk, Asker.ask, list[int]()
+
+        def slow(self, *words):
+            if not seen:
+                seen.append(desk.document.count)
+                adopting.start()
+                adopting.join(0.5)  # it cannot come in between
+            return asked(self, *words)
+
+        monkeypatch.setattr(Asker, "ask", slow)
+        adopting = threading.Thread(target=lambda: app.adopt(dataclasses.replace(later, field=field)))
+        app.ask("red ball")
+        adopting.join()
+        assert seen == [len(kind)]
+        assert "did not work" not in desk.message, desk.message
+        assert desk.document.count == len(rows)
+        assert desk.document.query is not None
+        assert np.array_equal(desk.document.query.lit, np.flatnonzero(kind[rows].numpy() == 1))
+        found = asked(Asker(later.field, Ground(later.field.gaussians, later.frames), desk.asker.encoders), "red ball")
+        with pytest.raises(LangfieldError, match="grown meanwhile"):
+            desk.show(found)
     finally:
         app.stop()
 

@@ -73,7 +73,7 @@ class AskPanel:
     def _picture(self) -> None:
         file, desk = self.upload.value, self._desk
         picture = uploaded_picture(file.name, file.content)
-        desk.show(desk.asker.ask_picture(Path(file.name).name[:80], picture, desk.negatives))
+        desk.put(lambda asker: asker.ask_picture(Path(file.name).name[:80], picture, desk.negatives))
 
     def refresh(self) -> None:
         """Bring the words in line."""

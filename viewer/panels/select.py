@@ -130,10 +130,10 @@ class SelectPanel:
 
     def ask_like(self) -> None:
         """Ask for everything that means what was clicked last."""
-        if self._clicked is None:
+        row = self._clicked
+        if row is None or row >= self._desk.document.count:
             raise LangfieldError("nothing was clicked", remedy="click a thing first")
-        asker = self._desk.asker
-        self._desk.show(asker.ask_like(self._clicked, self._level(), self._desk.negatives))
+        self._desk.put(lambda asker: asker.ask_like(row, self._level(), self._desk.negatives))
 
     def _level(self) -> int:
         codes, query = self._desk.run.field.codes, self._desk.document.query
