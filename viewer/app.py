@@ -113,11 +113,14 @@ class ViewerApp:
 
     def adopt(self, run: Run) -> None:
         """Show another state of the run, such as a later snapshot; its questions are asked again."""
-        still = at_time(run.field, self.desk.time_s)
-        with self.desk.asking:
-            old, self.scene = self.scene, SplatScene(self._started(), still.gaussians, f"/splats_{next(self._numbers)}")
-            self.desk.adopt(run, Asker(still, Ground(still.gaussians, run.frames), self._encoders), self.scene)
-            old.remove()
+        still, server, desk = at_time(run.field, self.desk.time_s), self._started(), self.desk
+        asker = Asker(still, Ground(still.gaussians, run.frames), self._encoders)
+        with desk.asking:
+            answers = desk.asked_again(asker)
+            with server.atomic():  # a slow page would draw both for a while
+                old, self.scene = self.scene, SplatScene(server, still.gaussians, f"/splats_{next(self._numbers)}")
+                desk.adopt(run, asker, self.scene, answers)
+                old.remove()
 
     def _started(self) -> GuardedServer:
         if self._server is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -83,25 +84,29 @@ class Desk:
         """The Gaussians as the page shows them: at its time, with what was done to them."""
         return as_shown(self.gaussians, self.document.edits)
 
-    def adopt(self, run: Run, asker: Asker, scene: SplatScene) -> None:
-        """Go on with a later state of the run: its questions are asked again, selections and edits begin anew."""
-        with self.asking:
-            self._adopt(run, asker, scene)
+    def asked_again(self, asker: Asker) -> list[Query]:
+        """Give what a later state of the run answers to the questions in words on the page, where it can."""
+        answers = list[Query]()
 
-    def _adopt(self, run: Run, asker: Asker, scene: SplatScene) -> None:
-        asked = [q.text for q in self.document.queries if q.in_words]
-        with self.lock:
+        def ask(text: str) -> None:
+            answers.append(asker.query(asker.ask(text, self.negatives, self.by)))
+
+        for query in self.document.queries if asker.field.codes is not None else ():
+            if query.in_words:
+                self.guarded(partial(ask, query.text))
+        return answers
+
+    def adopt(self, run: Run, asker: Asker, scene: SplatScene, answers: Sequence[Query] = ()) -> None:
+        """Go on with a later state of the run and its answers; selections and edits begin anew."""
+        with self.asking, self.lock:
             self.run, self.asker, self.methods = run, asker, Methods(run, asker.encoders)
             self._scene, self._painter = scene, Painter(asker.field, scene.rgb)
             self.key = keep.scene_key(run.field.gaussians)
-            self.history = History(Document(len(self.ground.means)))
-            if self.mode in ("language", "instances"):
+            document = Document(len(self.ground.means))
+            self.history = History(session.ask_all(document, answers, beside=False) if answers else document)
+            if self.mode in ("language", "instances") or (self.mode == "relevancy" and not answers):
                 self.mode = "RGB"
             self.refresh()
-        beside, self.beside = self.beside, True
-        for text in asked if run.field.codes is not None else ():
-            self.guarded(lambda text=text: self.ask(text))
-        self.beside = beside
 
     @property
     def document(self) -> Document:

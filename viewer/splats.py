@@ -70,7 +70,7 @@ class SplatScene:
         """The Gaussians' own colours, uint8 [N, 3]."""
         self.sent_bytes = 0
         """Bytes of Gaussians handed over to be sent, to each page, since the start."""
-        self._server, self._unit = server, unit
+        self._server, self._unit, self._name = server, unit, name
         self._means = (g.means.float().cpu() / unit).numpy()
         self._opacity = (torch.sigmoid(g.logit_opacities.float().cpu()) * 255).to(torch.uint8).numpy()
         order = along_a_curve(g.means.float().cpu().nan_to_num(0.0).numpy())
@@ -145,9 +145,8 @@ class SplatScene:
         return (self._colours.view(np.uint8).reshape(-1, 4)[:, 3] > 0) | (self._opacity == 0)
 
     def remove(self) -> None:
-        """Take them off the page."""
-        for handle in self._handles:
-            handle.remove()
+        """Take them off the page, all at once: a page puts its pieces together anew for every one that goes."""
+        self._server.scene.remove_by_name(self._name)
 
 
 def _rgba(rgb: UInt8[np.ndarray, "N 3"], opacity: UInt8[np.ndarray, " N"]) -> UInt32[np.ndarray, " N"]:
