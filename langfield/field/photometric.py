@@ -36,7 +36,8 @@ class PhotometricSettings:
     steps: int = 1000
     """Steps of the whole fit; learning rates and the schedules below are laid out over them."""
     max_gaussians: int = 20_000
-    """Growth stops here; of those that want to grow, the ones with the highest gradient do."""
+    """Growth stops here; of those that want to grow, the ones with the highest gradient do. In blocks: of each of them,
+    with what it sees around it."""
     sh_degree: int = 1
     """Highest spherical harmonic degree stored, 0 to 3."""
     sh_every: int = 500
