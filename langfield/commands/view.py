@@ -34,8 +34,8 @@ def view(
         texts: who may write descriptions and rewrites of questions: file:TEXTS.json, endpoint:SETTINGS.json,
             transformers:FOLDER_OR_NAME.
         encoders: further image encoders that may tell things apart under Diagnose, such as openclip:MODEL/TAG.
-        budget: Gaussians that the page of a run in shards has in sight at most; as many as the browser draws quickly, up to
-            300,000, where it is not given. Without a GPU 20,000 move smoothly.
+        budget: Gaussians that the page of a run in shards has in sight at most; as many as the browser draws quickly,
+            up to 300,000, where it is not given. Without a GPU 20,000 move smoothly.
         share_minutes: also print a link for others that only allows to look around, for so long.
     """
     from langfield.field.shard_index import is_sharded
