@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
@@ -113,15 +111,12 @@ class LiftedLanguage:
             raise SettingsError(f"keyframes need ids that rise, below {MAX_VIEWS}", found, "start another map")
         self._check_rows(gaussians)
         ids, vectors = checked_ids(segments, vectors), vectors.detach().float().cpu()
-        blank, uncoded = torch.full((len(vectors),), -1), torch.zeros(len(vectors), 0, dtype=torch.int16)
-        seen = Look(keyframe.id, ids, vectors, uncoded, blank, Sums(*_nothing()), "", 0)
-        with ThreadPoolExecutor(1) as beside:  # neither needs the other, and the codebook keeps one core alone
-            learning = beside.submit(copy_context().run, self.book.take_in, vectors)
-            seen = self._looked(seen, keyframe, gaussians)
-            learnt = learning.result()
+        learnt = self.book.take_in(vectors)
         self._encode_again(learnt.changed)
+        blank = torch.full((len(vectors),), -1)
+        seen = Look(keyframe.id, ids, vectors, learnt.codes, blank, Sums(*_nothing()), "", 0)
         self._last_id = keyframe.id
-        self._put(replace(seen, codes=learnt.codes))
+        self._put(self._looked(seen, keyframe, gaussians))
         self.looks = self.tracks.join(self.looks, keyframe.id, self.names.given)
         gone = []
         while len(self.looks) > self.caps.max_keyframes:
