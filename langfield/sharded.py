@@ -76,7 +76,8 @@ class ShardedRun:
         Raises:
             QueryError: a text cannot be asked, or the encoder does not fit the field.
         """
-        asked = encode_phrases(self.text_encoder(spec), texts, self.dim, negatives or CANONICALS)
+        dim = self.dim  # refuses before an encoder is loaded
+        asked = encode_phrases(self.text_encoder(spec), texts, dim, negatives or CANONICALS)
         return asked.any_of() if any_of and len(asked) > 1 else asked
 
     def answer(self, phrases: Phrases, settings: ShardAskSettings | None = None) -> Answer:

@@ -113,14 +113,19 @@ class ViewerApp:
 
     def adopt(self, run: Run) -> None:
         """Show another state of the run, such as a later snapshot; its questions are asked again."""
-        still, server, desk = at_time(run.field, self.desk.time_s), self._started(), self.desk
+        server, desk, time_s = self._started(), self.desk, self.desk.time_s
+        still = at_time(run.field, time_s)
         asker = Asker(still, Ground(still.gaussians, run.frames), self._encoders)
         with desk.asking:
             answers = desk.asked_again(asker)
             with server.atomic():  # a slow page would draw both for a while
                 old, self.scene = self.scene, SplatScene(server, still.gaussians, f"/splats_{next(self._numbers)}")
-                desk.adopt(run, asker, self.scene, answers)
-                old.remove()
+                try:
+                    desk.adopt(run, asker, self.scene, answers)
+                finally:
+                    old.remove()
+            if desk.time_s is not None and desk.time_s != time_s:  # chosen meanwhile
+                desk.go_to(desk.time_s)
 
     def _started(self) -> GuardedServer:
         if self._server is None:

@@ -102,8 +102,9 @@ class Desk:
             self.run, self.asker, self.methods = run, asker, Methods(run, asker.encoders)
             self._scene, self._painter = scene, Painter(asker.field, scene.rgb)
             self.key = keep.scene_key(run.field.gaussians)
-            document = Document(len(self.ground.means))
-            self.history = History(session.ask_all(document, answers, beside=False) if answers else document)
+            still = {query.text for query in self.document.queries}  # somebody may have cleared some meanwhile
+            answers = [query for query in answers if query.text in still]
+            self.history = History(session.ask_all(Document(len(self.ground.means)), answers, beside=False))
             if self.mode in ("language", "instances") or (self.mode == "relevancy" and not answers):
                 self.mode = "RGB"
             self.refresh()
@@ -198,7 +199,7 @@ class Desk:
     def put(self, ask: Callable[[Asker], Found]) -> None:
         """Ask and put the answer on the page; a later state of the run waits until then."""
         with self.asking:
-            self.show(ask(self.asker))
+            self.show(ask(self.asker), self.asker)
 
     def answer(self, text: str) -> Callable[[], None]:
         """Find an answer, which may take long; gives what puts it on the page.
@@ -206,19 +207,24 @@ class Desk:
         Raises:
             LangfieldError: it cannot be asked.
         """
-        found = self.asker.ask(text, self.negatives, self.by)
-        return lambda: self.show(found)
+        asker = self.asker
+        found = asker.ask(text, self.negatives, self.by)
+        return lambda: self.show(found, asker)
 
-    def show(self, found: Found) -> None:
+    def show(self, found: Found, asker: Asker) -> None:
         """Put an answer on the page.
+
+        Args:
+            found: the answer.
+            asker: who gave it.
 
         Raises:
             LangfieldError: it is of an earlier state of the run.
         """
         with self.asking:
-            if found.scores.shape[1] != self.document.count:
+            if asker is not self.asker:
                 raise LangfieldError("the scene has grown meanwhile", remedy="ask again")
-            query = self.asker.query(found)
+            query = asker.query(found)
             with self.lock:
                 self.mode, self.message = "relevancy", ""
                 self.change(lambda d: session.ask(d, query, self.beside))
@@ -250,8 +256,15 @@ class Desk:
             self.change(lambda d: replace(d, queries=(), active=0))
 
     def select(self, rows: Rows, how: How) -> None:
-        """Change the selection."""
-        self.change(lambda d: session.select(d, rows, how))
+        """Change the selection.
+
+        Raises:
+            LangfieldError: the rows are of an earlier state of the run.
+        """
+        with self.lock:
+            if len(rows) and int(rows.max()) >= self.document.count:
+                raise LangfieldError("the scene has changed meanwhile", remedy="select again")
+            self.change(lambda d: session.select(d, rows, how))
 
     def keep_selection(self, name: str) -> None:
         """Keep the selection under a name, also on disk.

@@ -207,6 +207,8 @@ class ShardApp:
 
     def prepare(self) -> None:
         """Ask something beforehand, beside all else, so that the first question takes no longer than any other."""
+        if self.run.shards.codec is None:
+            return
 
         def ask() -> None:
             asked = self.run.questions(["thing"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,15 @@ def export_picked(run: ShardedRun, rows: Rows, wanted: Wanted) -> Path:
     if not len(rows):
         raise LangfieldError("nothing is selected", remedy="click a thing or select what a question found")
     folder = new_folder(run.path, EXPORTS, wanted.name)
-    chosen = run.shards.gaussians(rows)
-    write_ply(folder / "selection.ply", chosen)
-    about = describe(chosen, rows, (run.frames, run.shards.index.provenance), wanted)
-    write_json(folder / "selection.json", about | (_masks(run, rows, folder) if wanted.masks else {"masks": []}))
+    try:
+        chosen = run.shards.gaussians(rows)
+        write_ply(folder / "selection.ply", chosen)
+        about = describe(chosen, rows, (run.frames, run.shards.index.provenance), wanted)
+        masks = _masks(run, rows, folder) if wanted.masks and run.frames else {"masks": []}
+        write_json(folder / "selection.json", about | masks)
+    except BaseException:  # also where somebody gave it up: half an export is none
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,18 +79,21 @@ class ShardScene:
         self._picked = Picked(shards)
         self._looks = [0] * len(shards)
         """How often the colours of each shard have changed."""
+        self._choosing = threading.Lock()
         self.sent_bytes = 0
         """Bytes of Gaussians handed over to be sent, all pages together."""
 
     def paint(self, paint: Paint | None) -> None:
         """Choose what colours mean from now on; None for the Gaussians' own."""
-        self._paint = paint
-        self._looks = [look + 1 for look in self._looks]
+        with self._choosing:
+            self._paint = paint
+            self._looks = [look + 1 for look in self._looks]
 
     def pick(self, picked: Picked) -> None:
         """Choose what is shown as selected from now on, over whatever colours there are."""
-        changed, self._picked = self._picked.shards | picked.shards, picked
-        self._looks = [look + (number in changed) for number, look in enumerate(self._looks)]
+        with self._choosing:
+            changed, self._picked = self._picked.shards | picked.shards, picked
+            self._looks = [look + (number in changed) for number, look in enumerate(self._looks)]
 
     def wanted(self, eye: Eye, budget: int) -> dict[int, int]:
         """Give the level that each shard should have: in sight within the budget, out of sight the coarsest.

@@ -120,9 +120,12 @@ class Work:
 def attempt(work: Callable[[], object], tell: Callable[[str], object]) -> None:
     """Do something for a page; say there what went wrong, and go on serving."""
     try:
-        work()
-    except LangfieldError as error:
-        tell(f"⚠ {error}")
-    except Exception as error:  # a page must outlive whatever a question meets
+        try:
+            work()
+        except LangfieldError as error:
+            tell(f"⚠ {error}")
+        except Exception as error:  # a page must outlive whatever a question meets
+            say(traceback.format_exc())
+            tell(f"⚠ This did not work ({type(error).__name__}: {str(error)[:300]}); details are in the terminal.")
+    except Exception:  # what is wrong cannot even be said there
         say(traceback.format_exc())
-        tell(f"⚠ This did not work ({type(error).__name__}: {str(error)[:300]}); details are in the terminal.")

@@ -156,7 +156,7 @@ def _real(what: ClusterBench, keep: Keep) -> None:
 
 
 def _blocks(what: ClusterBench, keep: Keep) -> None:
-    if "blocks" in what.only:
+    if "blocks" in (*what.only, *what.redo):
         keep("in blocks and whole", lambda: measure_seams(what.towns[0], what.out / "blocks"))
 
 

@@ -120,7 +120,7 @@ def mib(name: str) -> float:
     return round(int(line.split()[1]) / 1024, 1)
 
 
-def test_a_large_scene_answers_all_the_while(person: Person, record_property: Any, tmp_path: Path):
+def test_a_large_scene_answers_all_the_while(person: Person, record_property: Any):
     app, tab, run = person.app, person.tab, person.app.run
     start = time.perf_counter()
     tab.goto(app.url)
@@ -158,7 +158,18 @@ def test_a_large_scene_answers_all_the_while(person: Person, record_property: An
     tab.mouse.up()
     person.rest()
 
-    answer, panel = app.answer, app.panel
+    select_and_export(person)
+    record_property("gaussians", run.shards.count)
+    record_property("shards", len(run.shards))
+    record_property("waits", person.took)
+    record_property("typing_heard_s", person.heard)
+    record_property("peak_mib", mib("VmHWM"))
+    record_property("mapped_files_mib", mib("RssFile"))
+
+
+def select_and_export(person: Person) -> None:
+    """Click what was found, and export it."""
+    tab, run, answer, panel = person.tab, person.app.run, person.app.answer, person.app.panel
     assert answer is not None
     assert panel is not None
     x, y = person.nearest(answer.selection.rows)
@@ -170,16 +181,8 @@ def test_a_large_scene_answers_all_the_while(person: Person, record_property: An
     person.timed("selected_seen_s", start, lambda: person.see(pink, there=True) > 50)
     assert np.array_equal(panel.rows, np.sort(answer.selection.rows))
     person.type()
-    tab.screenshot(path=tmp_path / "selected.png")
     start = time.perf_counter()
     tab.get_by_role("button", name="Export selection").click()
     person.timed("exported_s", start, lambda: tab.get_by_text("Exported to").count() > 0)
     vertex = PlyData.read(str(run.path / "exports" / f"found_{person.typed}" / "selection.ply"))["vertex"]
     np.testing.assert_array_equal(vertex["x"], run.shards.gaussians(panel.rows).means[:, 0])
-    record_property("gaussians", run.shards.count)
-    record_property("shards", len(run.shards))
-    record_property("waits", person.took)
-    record_property("typing_heard_s", person.heard)
-    record_property("peak_mib", mib("VmHWM"))
-    record_property("mapped_files_mib", mib("RssFile"))
-    record_property("screenshot", str(tmp_path / "selected.png"))

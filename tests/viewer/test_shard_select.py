@@ -258,3 +258,14 @@ def test_a_link_to_look_around_neither_selects_nor_exports(app):
         say(owner, export)
         until(lambda: "Exported to" in panel.note.content, lambda: panel.note.content)
     assert len(sorted(exports.glob("*"))) == len(before) + 1
+
+
+def test_an_export_that_fails_leaves_nothing(run, monkeypatch):
+    thing = frozen(run.shards.things.gaussians(1).numpy())
+    monkeypatch.setattr(shard_exports, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        export_picked(run, thing, Wanted("broken", masks=False))
+    assert not (run.path / "exports" / "broken").exists()
+    monkeypatch.undo()
+    folder = export_picked(dataclasses.replace(run, frames=()), thing, Wanted("viewless"))
+    assert json.loads((folder / "selection.json").read_text())["masks"] == []

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,6 @@ from langfield.run import MANIFEST, SNAPSHOT, ManifestHead, open_run, write_snap
 from langfield.settings import RunSettings
 from langfield.viewer.app import ViewerApp, ViewerSettings
 from langfield.viewer.asking import Asker
-from langfield.viewer.places import Ground
 from langfield.viewer.watching import Snapshots, is_training, open_anything, splats_alone
 from tests.viewer.scene import balls, made_up_run
 
@@ -97,37 +97,96 @@ def test_a_page_follows_and_asks_again(tmp_path: Path):
         app.stop()
 
 
+class Noting:
+    """A lock that notes when somebody else than its maker comes to it."""
+
+    def __init__(self) -> None:
+        self._lock, self._maker, self.came = threading.RLock(), threading.get_ident(), threading.Event()
+
+    def __enter__(self) -> None:
+        if threading.get_ident() != self._maker:
+            self.came.set()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def smaller(run: Any, first: int) -> Any:
+    """A run without its first Gaussians, as a later state of it."""
+    gaussians = Gaussians(*(t[first:] for t in run.field.gaussians.tensors()))
+    return dataclasses.replace(
+        run, field=dataclasses.replace(run.field, gaussians=gaussians, codes=run.field.codes[:, first:])
+    )
+
+
 def test_a_later_state_waits_for_a_question_that_is_being_answered(tmp_path: Path, monkeypatch):
     _, kind = balls()
     app = ViewerApp(made_up_run(path=tmp_path), ViewerSettings(port=0))
     app.start()
     try:
-        later = made_up_run(path=tmp_path)
-        rows = torch.arange(1000, len(kind))
-        gaussians = Gaussians(*(t[rows] for t in later.field.gaussians.tensors()))
-        assert later.field.codes is not None
-        field = dataclasses.replace(later.field, gaussians=gaussians, codes=later.field.codes[:, rows])
-        desk, asked, seen = app.desk, Asker.ask, list[int]()
+        desk, asked, again, door = app.desk, Asker.ask, list[int](), Noting()
+        monkeypatch.setattr(desk, "asking", door)
+        answers = desk.asked_again
+        monkeypatch.setattr(desk, "asked_again", lambda asker: again.append(1) or answers(asker))
+        adopting = threading.Thread(target=lambda: app.adopt(smaller(made_up_run(path=tmp_path), 1000)))
 
-        def slow(self, *words):
-            if not seen:
-                seen.append(desk.document.count)
+        def meanwhile(self, *words):
+            if not adopting.ident:
                 adopting.start()
-                adopting.join(0.5)  # it cannot come in between
+                assert door.came.wait(60)
+                assert not again
             return asked(self, *words)
 
-        monkeypatch.setattr(Asker, "ask", slow)
-        adopting = threading.Thread(target=lambda: app.adopt(dataclasses.replace(later, field=field)))
+        monkeypatch.setattr(Asker, "ask", meanwhile)
         app.ask("red ball")
         adopting.join()
-        assert seen == [len(kind)]
-        assert "did not work" not in desk.message, desk.message
-        assert desk.document.count == len(rows)
+        assert again
+        assert "⚠" not in desk.message, desk.message
+        assert desk.document.count == len(kind) - 1000
         assert desk.document.query is not None
-        assert np.array_equal(desk.document.query.lit, np.flatnonzero(kind[rows].numpy() == 1))
-        found = asked(Asker(later.field, Ground(later.field.gaussians, later.frames), desk.asker.encoders), "red ball")
-        with pytest.raises(LangfieldError, match="grown meanwhile"):
-            desk.show(found)
+        assert np.array_equal(desk.document.query.lit, np.flatnonzero(kind[1000:].numpy() == 1))
+    finally:
+        app.stop()
+
+
+def test_what_is_of_an_earlier_state_is_refused(tmp_path: Path):
+    run = made_up_run(path=tmp_path)
+    app = ViewerApp(run, ViewerSettings(port=0))
+    app.start()
+    try:
+        desk, before = app.desk, app.desk.asker
+        found, shows = before.ask("red ball"), desk.answer("green ball")
+        app.adopt(run)  # as many Gaussians as before
+        for late in (shows, lambda: desk.show(found, before)):
+            with pytest.raises(LangfieldError, match="grown meanwhile"):
+                late()
+        app.adopt(smaller(run, 1000))
+        with pytest.raises(LangfieldError, match="changed meanwhile"):
+            desk.select(np.array([0, desk.document.count]), "replace")
+        assert not len(desk.document.selection)
+    finally:
+        app.stop()
+
+
+def test_what_was_cleared_meanwhile_does_not_come_back(tmp_path: Path, monkeypatch):
+    run = made_up_run(path=tmp_path)
+    app = ViewerApp(run, ViewerSettings(port=0))
+    app.start()
+    try:
+        desk = app.desk
+        app.ask("red ball")
+        answers = desk.asked_again
+
+        def cleared(asker: Asker) -> Any:
+            found = answers(asker)
+            desk.clear()
+            return found
+
+        monkeypatch.setattr(desk, "asked_again", cleared)
+        app.adopt(smaller(run, 1000))
+        assert desk.document.queries == ()
+        assert desk.document.count == len(run.field.gaussians) - 1000
     finally:
         app.stop()
 

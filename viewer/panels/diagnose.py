@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import viser
 
+from langfield.errors import LangfieldError
 from langfield.scene_suite import MEASURES
 from langfield.viewer.desk import Desk
+from langfield.viewer.methods import Methods
 from langfield.viewer.panels.listing import Line, Listing, short
 from langfield.viewer.panels.say import paragraph
 from langfield.viewer.rows import Rows, frozen
@@ -58,20 +60,22 @@ class DiagnosePanel:
 
         def action() -> Callable[[], None]:
             rows = methods.blind(by, spec, most=10)
-            return lambda: self.show(by, rows)
+            return lambda: self.show(by, rows, methods)
 
         self._desk.begin("looking for blind pairs", action)
 
-    def show(self, by: str, rows: list[dict[str, Any]]) -> None:
+    def show(self, by: str, rows: list[dict[str, Any]], methods: Methods) -> None:
         """List pairs, the worst first."""
         told = f"How alike: to the encoder, then by {by} (1: the same). Press a line to see both."
         said = told if rows else f"No blind pair by {by}."
         self.words.content, self.words.visible = paragraph(said), True
-        self.pairs.show([Line(pair_line(row), self._shows(row)) for row in rows])
+        self.pairs.show([Line(pair_line(row), self._shows(methods, row)) for row in rows])
 
-    def _shows(self, row: dict[str, Any]) -> Callable[[viser.ClientHandle | None], None]:
+    def _shows(self, methods: Methods, row: dict[str, Any]) -> Callable[[viser.ClientHandle | None], None]:
         def action(client: viser.ClientHandle | None) -> None:
-            both = frozen(np.concatenate([self._desk.methods.rows_of(row[key]) for key in ("a", "b")]))
+            if methods is not self._desk.methods:
+                raise LangfieldError("the scene has changed meanwhile", remedy="look for pairs again")
+            both = frozen(np.concatenate([methods.rows_of(row[key]) for key in ("a", "b")]))
             self._desk.select(both, "replace")
             self._look_at(client, both)
 

@@ -68,7 +68,7 @@ class FindPanel:
 
         def action() -> Callable[[], None]:
             ranked = methods.find_like(rows, method)
-            return lambda: self.show("Like what was clicked", ranked)
+            return lambda: self.show("Like what was clicked", ranked, methods)
 
         self._desk.begin(f"finding by {self.choice.method.value}", action)
 
@@ -76,7 +76,8 @@ class FindPanel:
         """Rank the things by an uploaded picture."""
         file, methods, method = self.upload.value, self._desk.methods, self.choice.spec
         picture = uploaded_picture(file.name, file.content)
-        self._start(f"Like {Path(file.name).name[:60]}", lambda: methods.find(picture=picture, method=method, most=8))
+        title = f"Like {Path(file.name).name[:60]}"
+        self._start(title, methods, lambda: methods.find(picture=picture, method=method, most=8))
 
     def words_asked(self) -> None:
         """Rank the things by words.
@@ -87,25 +88,27 @@ class FindPanel:
         text, methods, method = self.text.value.strip(), self._desk.methods, self.choice.spec
         if not text:
             raise QueryError("nothing was written", remedy="describe what you look for")
-        self._start(f"Like “{text[:60]}”", lambda: methods.find(text, method=method, most=8))
+        self._start(f"Like “{text[:60]}”", methods, lambda: methods.find(text, method=method, most=8))
 
-    def _start(self, title: str, find: Callable[[], list[dict[str, Any]]]) -> None:
+    def _start(self, title: str, methods: Methods, find: Callable[[], list[dict[str, Any]]]) -> None:
         def action() -> Callable[[], None]:
             ranked = find()
-            return lambda: self.show(title, ranked)
+            return lambda: self.show(title, ranked, methods)
 
         self._desk.begin(f"finding by {self.choice.method.value}", action)
 
-    def show(self, title: str, ranked: list[dict[str, Any]]) -> None:
-        """List things, and light up the first."""
+    def show(self, title: str, ranked: list[dict[str, Any]], methods: Methods) -> None:
+        """List things that methods of the run found, and light up the first."""
         self.words.content = paragraph(f"{title}, the most alike first and selected; press a line to go there.")
-        self.found.show([Line(thing_line(row), self._shows(row["thing"])) for row in ranked])
-        if ranked:
-            self._desk.select(self._desk.methods.rows_of(ranked[0]["thing"]), "replace")
+        self.found.show([Line(thing_line(row), self._shows(methods, row["thing"])) for row in ranked])
+        if ranked and methods is self._desk.methods:
+            self._desk.select(methods.rows_of(ranked[0]["thing"]), "replace")
 
-    def _shows(self, thing: int) -> Callable[[viser.ClientHandle | None], None]:
+    def _shows(self, methods: Methods, thing: int) -> Callable[[viser.ClientHandle | None], None]:
         def action(client: viser.ClientHandle | None) -> None:
-            rows = self._desk.methods.rows_of(thing)
+            if methods is not self._desk.methods:
+                raise LangfieldError("the scene has changed meanwhile", remedy="find again")
+            rows = methods.rows_of(thing)
             self._desk.select(rows, "replace")
             self._look_at(client, rows)
 
@@ -124,11 +127,11 @@ class FindPanel:
         def action() -> Callable[[], None]:
             other = Methods(open_run(path), self._desk.asker.encoders)
             rows = methods.link(other, method)
-            return lambda: self._linked(path.name, other, rows)
+            return lambda: self._linked(path.name, (methods, other), rows)
 
         self._desk.begin(f"linking by {self.choice.method.value}", action)
 
-    def _linked(self, name: str, other: Methods, rows: list[dict[str, Any]]) -> None:
+    def _linked(self, name: str, scenes: tuple[Methods, Methods], rows: list[dict[str, Any]]) -> None:
         mutual = [row for row in rows if row["mutual"]]
         self.words.content = paragraph(
             f"{len(mutual)} things of this run are each other's best in {name}; press a line."
@@ -137,13 +140,15 @@ class FindPanel:
             Line(
                 f"{short(row['name'])} ({row['thing']}) = {short(row['other_name'])} ({row['other']}): "
                 f"{row['cosine']:.2f}",
-                self._tells(row, other),
+                self._tells(row, *scenes),
             )
             for row in mutual
         ])  # fmt: skip
 
-    def _tells(self, row: dict[str, Any], other: Methods) -> Callable[[viser.ClientHandle | None], None]:
-        shows = self._shows(row["thing"])
+    def _tells(
+        self, row: dict[str, Any], methods: Methods, other: Methods
+    ) -> Callable[[viser.ClientHandle | None], None]:
+        shows = self._shows(methods, row["thing"])
 
         def action(client: viser.ClientHandle | None) -> None:
             shows(client)

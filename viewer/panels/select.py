@@ -9,6 +9,7 @@ import viser
 
 from langfield.errors import LangfieldError
 from langfield.viewer import exports, picking
+from langfield.viewer.asking import Asker
 from langfield.viewer.desk import Desk
 from langfield.viewer.panels.say import paragraph
 from langfield.viewer.picking import Look
@@ -39,7 +40,7 @@ class SelectPanel:
         self.how = gui.add_dropdown("A new selection", HOWS, initial_value="replace", hint=HOW_HINT)
         self._button("Select what is lit", self.select_lit, viser.Icon.SUN, "All Gaussians above the threshold.")
         self._button("Select the thing", self.select_thing, viser.Icon.TARGET, "Those that make up the thing found.")
-        self._clicked: int | None = None
+        self._clicked: tuple[Asker, int] | None = None
         self._button("Ask for things like it", self.ask_like, viser.Icon.SEARCH, "Like what was clicked last.")
         rectangle = gui.add_button("Draw a rectangle", icon=viser.Icon.MARQUEE_2, color="gray", hint=RECTANGLE_HINT)
         self.through = gui.add_checkbox("Through what hides", False)
@@ -71,8 +72,7 @@ class SelectPanel:
             self._button("Export selection", self.export, viser.Icon.DOWNLOAD, "PLY, JSON with 3D boxes, masks.")
 
     def _click(self, event: viser.SceneClickEvent) -> None:
-        look = look_of(event.client)
-        self._desk.guarded(lambda: self.click(look, event.screen_pos))
+        self._desk.guarded(lambda: self.click(look_of(event.client), event.screen_pos))
 
     def click(self, look: Look, at: tuple[float, float]) -> None:
         """Select the thing under a place of the page; where it is known already, the next one there."""
@@ -81,7 +81,7 @@ class SelectPanel:
         if row is None:
             desk.tell("There is nothing under the click.")
             return
-        self._clicked = row
+        self._clicked = desk.asker, row
         self._choose(self._thing_at(row))
 
     def _thing_at(self, row: int) -> Rows:
@@ -130,8 +130,8 @@ class SelectPanel:
 
     def ask_like(self) -> None:
         """Ask for everything that means what was clicked last."""
-        row = self._clicked
-        if row is None or row >= self._desk.document.count:
+        asker, row = self._clicked or (None, 0)
+        if asker is not self._desk.asker:  # also where the scene is another by now
             raise LangfieldError("nothing was clicked", remedy="click a thing first")
         self._desk.put(lambda asker: asker.ask_like(row, self._level(), self._desk.negatives))
 

@@ -40,10 +40,9 @@ class ShardSelectPanel:
 
     def __init__(self, page: Page, server: viser.ViserServer) -> None:
         self._page, self._server = page, server
-        self.rows: Rows = EMPTY
+        self._chosen: tuple[Rows, str, float | None] = (EMPTY, "", None)
+        """The selection, the question that it came from, and how well it fits."""
         self.picking, self.work = Newest(), Work(self.guarded)
-        self._words: tuple[str, float | None] = ("", None)
-        """The question that the selection came from, and how well it fits."""
         self.buttons: list[viser.GuiButtonHandle] = []
         gui = server.gui
         with gui.add_folder("Select"):
@@ -55,6 +54,11 @@ class ShardSelectPanel:
             self._button("Export selection", self.export, viser.Icon.DOWNLOAD, "PLY, JSON with 3D boxes, masks.")
         server.scene.on_click()(self._click)
         self._say()
+
+    @property
+    def rows(self) -> Rows:
+        """What is selected, counted through all shards."""
+        return self._chosen[0]
 
     def _button(self, label: str, action: Callable[[], object], icon: viser.IconName, hint: str | None) -> None:
         button = self._server.gui.add_button(label, icon=icon, color="gray", hint=hint)
@@ -70,8 +74,10 @@ class ShardSelectPanel:
         self.note.content = paragraph(text)
 
     def _click(self, event: viser.SceneClickEvent) -> None:
-        look, at = look_of(event.client), event.screen_pos
-        self.picking.put(event.client_id, lambda: self.guarded(partial(self.click, look, at)))
+        self.guarded(lambda: self._later(event.client_id, partial(self.click, look_of(event.client), event.screen_pos)))
+
+    def _later(self, client: int | None, work: Callable[[], object]) -> None:
+        self.picking.put(client, lambda: self.guarded(work))
 
     def click(self, look: Look, at: tuple[float, float]) -> None:
         """Select the thing under a place of the page; where it is selected already, the next one there."""
@@ -96,12 +102,17 @@ class ShardSelectPanel:
         answer = self._page.answer
         if answer is None:
             raise LangfieldError("nothing was asked", remedy="ask first")
-        self.select(picking.frozen(answer.selection.rows))
-        self._words = answer.text, answer.score
+        self.select(picking.frozen(answer.selection.rows), answer.text, answer.score)
 
-    def select(self, rows: Rows) -> None:
-        """Select some Gaussians, in place of those that were."""
-        self.rows, self._words = rows, ("", None)
+    def select(self, rows: Rows, query: str = "", score: float | None = None) -> None:
+        """Select some Gaussians, in place of those that were.
+
+        Args:
+            rows: counted through all shards.
+            query: the question that found them.
+            score: how well they fit it.
+        """
+        self._chosen = rows, query, score
         self._page.scene.pick(Picked(self._page.run.shards, rows))
         self.tell("")
         self._say()
@@ -115,7 +126,7 @@ class ShardSelectPanel:
 
     def export(self) -> None:
         """Write the selection for other programs, beside whatever else the page does."""
-        run, rows, (query, score) = self._page.run, self.rows, self._words
+        run, (rows, query, score) = self._page.run, self._chosen
         wanted = Wanted(self.name.value, self.masks.value, query or None, score)
 
         def write() -> Callable[[], object]:
