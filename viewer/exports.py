@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -84,6 +86,16 @@ def new_folder(run: Path, kind: str, name: str) -> Path:
     raise LangfieldError(f"there are {MOST_COPIES} exports of this name", name, "choose another one")
 
 
+@contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """Fill a new folder; where that fails or is given up it goes again: half an export is none."""
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def edited(gaussians: Gaussians, edits: Edits) -> Gaussians:
     """Give the Gaussians with tints and moves, all of them still there."""
     means, sh = gaussians.means.detach().clone(), gaussians.sh.detach().clone()
@@ -110,10 +122,8 @@ def export_selection(run: Run, rows: Rows, edits: Edits, wanted: Wanted) -> Path
     """
     if not len(rows):
         raise LangfieldError("nothing is selected", remedy="click a thing or select what a question lit")
-    folder = new_folder(run.path, EXPORTS, wanted.name)
     gaussians = edited(at_time(run.field, wanted.time_s).gaussians, edits)
     chosen = take(gaussians, rows)
-    write_ply(folder / "selection.ply", chosen)
 
     @torch.no_grad()
     def draw(frame: Frame) -> np.ndarray | None:
@@ -121,9 +131,11 @@ def export_selection(run: Run, rows: Rows, edits: Edits, wanted: Wanted) -> Path
         there = gaussians if moved is run.field else edited(moved.gaussians, edits)
         return mask_of(there, torch.from_numpy(as_mask(rows, len(there))).to(there.means)[:, None], frame)
 
-    masks = write_masks(folder / "masks", list(enumerate(run.frames)), draw) if wanted.masks else []
-    about = describe(chosen, rows, (run.frames, run.field.provenance), wanted)
-    write_json(folder / "selection.json", about | {"masks": masks})
+    with filling(new_folder(run.path, EXPORTS, wanted.name)) as folder:
+        write_ply(folder / "selection.ply", chosen)
+        masks = write_masks(folder / "masks", list(enumerate(run.frames)), draw) if wanted.masks else []
+        about = describe(chosen, rows, (run.frames, run.field.provenance), wanted)
+        write_json(folder / "selection.json", about | {"masks": masks})
     return folder
 
 
@@ -206,13 +218,13 @@ def save_scene(run: Run, edits: Edits, name: str) -> Path:
             "how a scene moves belongs to places, so things that were moved cannot be saved with it",
             remedy="take the moves back first, or export the selection",
         )
-    folder = new_folder(run.path, SCENES, name)
     about = {**field.provenance, "edited_from": run.path.name}
     changed = replace(field, gaussians=edited(field.gaussians, edits), provenance=about)
     kept = kept_part(changed, torch.from_numpy(~gone))
-    save_field(folder, kept)
-    write_ply(folder / "point_cloud.ply", at_time(kept, None).gaussians)
     empty = Points(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.uint8))
-    write_json(folder / "capture.json", frames_to_json(Capture(run.path, run.frames, empty)))
-    write_json(folder / MANIFEST, {**run.manifest, "edited_from": run.path.name})
+    with filling(new_folder(run.path, SCENES, name)) as folder:
+        save_field(folder, kept)
+        write_ply(folder / "point_cloud.ply", at_time(kept, None).gaussians)
+        write_json(folder / "capture.json", frames_to_json(Capture(run.path, run.frames, empty)))
+        write_json(folder / MANIFEST, {**run.manifest, "edited_from": run.path.name})
     return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from langfield.capture.types import Frame
 from langfield.errors import LangfieldError
 from langfield.field.ply import write_ply
 from langfield.sharded import ShardedRun
-from langfield.viewer.exports import EXPORTS, Wanted, describe, mask_of, new_folder, write_masks
+from langfield.viewer.exports import EXPORTS, Wanted, describe, filling, mask_of, new_folder, write_masks
 from langfield.viewer.rows import Rows
 from langfield.viewer.shard_picking import Picked
 
@@ -33,16 +32,12 @@ def export_picked(run: ShardedRun, rows: Rows, wanted: Wanted) -> Path:
     """
     if not len(rows):
         raise LangfieldError("nothing is selected", remedy="click a thing or select what a question found")
-    folder = new_folder(run.path, EXPORTS, wanted.name)
-    try:
-        chosen = run.shards.gaussians(rows)
+    chosen = run.shards.gaussians(rows)
+    about = describe(chosen, rows, (run.frames, run.shards.index.provenance), wanted)
+    with filling(new_folder(run.path, EXPORTS, wanted.name)) as folder:
         write_ply(folder / "selection.ply", chosen)
-        about = describe(chosen, rows, (run.frames, run.shards.index.provenance), wanted)
         masks = _masks(run, rows, folder) if wanted.masks and run.frames else {"masks": []}
         write_json(folder / "selection.json", about | masks)
-    except BaseException:  # also where somebody gave it up: half an export is none
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return folder
 
 

@@ -140,6 +140,9 @@ def _throughput(what: ClusterBench, keep: Keep) -> None:
         if one and two:
             found[name] = round(median(two) / median(one), 3)
     keep(f"two workers over one, {what.repeats} runs", lambda: found)
+    if what.real is not None:
+        one, two = (_with_real_models(what, keep, workers)["stages"]["features"]["seconds"] for workers in (1, 2))
+        keep(f"two workers over one, {what.real_photos} photos, real models", lambda: {"features": round(one / two, 3)})
 
 
 def _costs(what: ClusterBench, keep: Keep) -> None:
@@ -149,10 +152,13 @@ def _costs(what: ClusterBench, keep: Keep) -> None:
 
 
 def _real(what: ClusterBench, keep: Keep) -> None:
-    if what.real is None:
-        return
-    point = Point(str(what.real), 2, what.real_photos, real=True, lifted=False)
-    keep(f"{what.real_photos} photos", lambda: measure(point))
+    if what.real is not None:
+        _with_real_models(what, keep, 2)
+
+
+def _with_real_models(what: ClusterBench, keep: Keep, workers: int) -> dict[str, Any]:
+    point = Point(str(what.real), workers, what.real_photos, real=True, lifted=False)
+    return keep(f"{what.real_photos} photos, {workers} workers", lambda: measure(point))
 
 
 def _blocks(what: ClusterBench, keep: Keep) -> None:

@@ -115,7 +115,7 @@ class ClusterBench:
     """Towns of rising size as scenes/make_town.py --features writes them: equality and throughput use the first,
     memory all of them."""
     real: Path | None = None
-    """A capture whose photos are given to the real models: what one costs, and many at once."""
+    """A capture whose photos are given to the real models: what one costs, many at once, and two workers over one."""
     real_photos: int = 50
     """Photos of it."""
     workers: tuple[int, ...] = (1, 2, 4)

@@ -28,6 +28,14 @@ def town(folder: Path, photos: int) -> Path:
     return folder
 
 
+def test_two_workers_are_held_against_one_with_real_models_too(asked: list[Point], tmp_path: Path):
+    what = ClusterBench((town(tmp_path / "a", 5),), real=tmp_path, real_photos=8, repeats=1, out=tmp_path / "out",
+                        only=("throughput",))  # fmt: skip
+    rows = bench_cluster(what)["throughput"]
+    assert [(p.workers, p.photos) for p in asked if p.real] == [(1, 8), (2, 8)]
+    assert rows["two workers over one, 8 photos, real models"] == {"features": 2.0}
+
+
 def test_blocks_are_trained_where_they_are_asked_for_alone(asked: list[Point], tmp_path: Path, monkeypatch: Any):
     way = {"held out": {"psnr_near_db": 20.0, "psnr_away_db": 17.0, "pixels_near": 0.05},
            "run": {"lerf-ovs-2d, field": {"queries": 3, "mIoU": 0.25}}}  # fmt: skip
@@ -47,7 +55,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
 
     def measure(point: Point) -> dict[str, Any]:
         points.append(point)
-        stages = {name: {"per_second_steady": float(point.workers), "rss_mib": 500.0} for name in module.STEADY}
+        stages = {name: {"per_second_steady": float(point.workers), "rss_mib": 500.0, "seconds": 8 / point.workers}
+                  for name in module.STEADY}  # fmt: skip
         codes = "equal" if point.workers < 4 else "other"
         return {"codebook": "b", "codes": codes, "reliability": "r", "serial": {"codes_that_differ": 0},
                 "stages": stages, "seconds": 1.0, "rss_mib": 100.0}  # fmt: skip

@@ -20,7 +20,7 @@ from langfield.errors import LangfieldError
 from langfield.field.at_time import at_time, status_codes
 from langfield.field.instances import Instances
 from langfield.run import find_run, open_run
-from langfield.viewer import session
+from langfield.viewer import exports, session
 from langfield.viewer.boxes import axis_box, upright_box
 from langfield.viewer.cameras import in_camera
 from langfield.viewer.exports import Wanted, export_selection, new_folder, plain_name, save_scene
@@ -178,3 +178,14 @@ def test_an_edited_scene_is_a_run_of_its_own(tmp_path: Path):
     everything = session.edit(session.select(Document(len(GAUSSIANS)), frozen(range(len(GAUSSIANS)))), "hide").edits
     with pytest.raises(LangfieldError, match="nothing would be left"):
         save_scene(run, everything, "nothing")
+
+
+def test_what_fails_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = made_up_run(path=tmp_path)
+    monkeypatch.setattr(exports, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    for work in (
+        lambda: export_selection(run, BALL, Edits(), Wanted("a", masks=False)), lambda: save_scene(run, Edits(), "a"),
+    ):  # fmt: skip
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    assert [path for kind in ("exports", "scenes") for path in (tmp_path / kind).glob("*")] == []
