@@ -16,6 +16,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from langfield.errors import EnvironmentProblem
+from langfield.viewer import page
 from langfield.viewer.gate import Door, Gate, Key, Knock, Refusal
 from langfield.viewer.traffic import Traffic
 
@@ -99,6 +100,7 @@ class Guard:
         response = self._pages(connection, request)
         if response is None:
             return _answer(400, "not a request of a page")
+        page.complete(response)
         for name, value in HEADERS.items():
             response.headers[name] = value
         if response.status_code == 200:

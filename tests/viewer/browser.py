@@ -41,6 +41,11 @@ def field_of(tab: Any, label: str) -> Any:
     return tab.locator(f"xpath=//*[normalize-space(text())='{label}']/following::input[1]").first
 
 
+def question_of(tab: Any) -> Any:
+    """The field of questions; until the page is connected the first field is one of viser's own."""
+    return tab.locator("form input").first
+
+
 def until(holds: Callable[[], bool], say: Callable[[], object] = lambda: "", seconds: float = PATIENCE_S) -> None:
     """Wait until something holds; fails with what `say` gives."""
     end = time.monotonic() + seconds

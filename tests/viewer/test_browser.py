@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from langfield.viewer.app import ViewerApp, ViewerSettings
-from tests.viewer.browser import tab_of, until
+from tests.viewer.browser import question_of, tab_of, until
 from tests.viewer.scene import MadeUpRun
 
 
@@ -32,7 +32,7 @@ def yellow(page: Any) -> int:
 def test_a_person_asks_and_sees(page: Any):
     dialogs: list[str] = []
     page.on("dialog", lambda d: (dialogs.append(d.message), d.dismiss()))
-    box = page.get_by_role("textbox").first
+    box = question_of(page)
     box.wait_for()
     assert yellow(page) < 200
     box.fill("red ball")

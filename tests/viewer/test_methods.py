@@ -23,7 +23,7 @@ from langfield.viewer.panels.select import look_of
 from langfield.viewer.rows import frozen
 from tests.suite_run import suite_run
 from tests.tiny import BALLS, ball_centres, tiny_gaussians
-from tests.viewer.browser import field_of, insist, tab_of, until
+from tests.viewer.browser import field_of, question_of, tab_of, until
 from tests.viewer.test_picking import place
 
 THING = tiny_gaussians()[1]
@@ -83,7 +83,7 @@ def test_a_person_queries_teaches_finds_and_diagnoses(app: ViewerApp, browser: A
     with tab_of(browser, 900, 560) as tab:
         hand = Hand(app, tab)
         tab.goto(app.url)
-        tab.get_by_role("textbox").first.wait_for()
+        question_of(tab).wait_for()
         ask_by_a_method(hand)
         teach_and_keep(hand)
         find_and_link(hand)
@@ -103,14 +103,10 @@ def ask_by_a_method(hand: Hand) -> None:
     hand.choose("Method", "laclip")
     hand.press("Use this")
     until(lambda: desk.by is not None)
-    box = tab.get_by_role("textbox").first
-
-    def enter() -> None:
-        box.fill("")  # what a press before this one changes on the page can empty the form after it was filled
-        box.fill("red circle")
-        box.press("Enter")
-
-    insist(enter, tab.get_by_text("method laclip").first.is_visible, lambda: desk.message)
+    box = question_of(tab)
+    box.fill("red circle")
+    box.press("Enter")
+    until(tab.get_by_text("method laclip").first.is_visible, lambda: desk.message)
     query = desk.document.query
     assert query is not None
     assert set(query.thing.rows.tolist()) <= set(RED.tolist())

@@ -20,7 +20,7 @@ from plyfile import PlyData
 from langfield.viewer import cameras
 from langfield.viewer.app import ViewerApp, ViewerSettings
 from tests.scenes.tabletop import names
-from tests.viewer.browser import tab_of, until
+from tests.viewer.browser import question_of, tab_of, until
 from tests.viewer.tabletop_run import tabletop_run, truth
 
 VIEW, THING = 2, "teapot"
@@ -41,7 +41,7 @@ class Person:
         assert server is not None
         before = set(server.get_clients())  # a page that is left may still be among them when the next one is there
         self.tab.goto(self.app.url)
-        self.tab.get_by_role("textbox").first.wait_for()
+        question_of(self.tab).wait_for()
         until(lambda: len(set(server.get_clients()) - before) > 0)
         client = server.get_clients()[max(set(server.get_clients()) - before)]
         frame = self.app.desk.run.frames[VIEW]
@@ -52,7 +52,7 @@ class Person:
 
         A page drawn in software that is busy sorting has been seen to drop new colours (once in some twenty runs).
         """
-        box, before = self.tab.get_by_role("textbox").first, self.see()
+        box, before = question_of(self.tab), self.see()
         for _ in range(3):
             box.fill(text)
             box.press("Enter")

@@ -24,7 +24,7 @@ from langfield.viewer.shard_app import ShardApp
 from langfield.viewer.shard_scene import ShardScene, buffer_of, eye_of_page, usual_width
 from langfield.viewer.splats import SplatScene
 from tests.scattered import stand
-from tests.viewer.browser import PATIENCE_S, insist, tab_of, until
+from tests.viewer.browser import PATIENCE_S, question_of, tab_of, until
 from tests.viewer.scene import made_up_run
 
 EVERYTHING = 10**6
@@ -224,13 +224,10 @@ def test_a_person_goes_to_an_answer_with_all_of_the_scene_in_play(run, browser, 
     try:
         with tab_of(browser, 640, 360) as tab:
             tab.goto(app.url)
-            box = tab.get_by_role("textbox").first
-
-            def ask() -> None:
-                box.fill("green ball")
-                box.press("Enter")
-
-            insist(ask, lambda: app.answer is not None, lambda: app.message.content)
+            box = question_of(tab)
+            box.fill("green ball")
+            box.press("Enter")
+            until(lambda: app.answer is not None, lambda: app.message.content)
             until(lambda: bright(tab) > 0, lambda: app.message.content)
             far = bright(tab)
             tab.get_by_role("button", name="Go to it").click()
@@ -246,7 +243,7 @@ def test_a_person_goes_to_an_answer_with_all_of_the_scene_in_play(run, browser, 
 def test_a_person_looks_and_asks(app, browser):
     with tab_of(browser, 640, 360) as tab:
         tab.goto(app.url)
-        box = tab.get_by_role("textbox").first
+        box = question_of(tab)
         box.wait_for()
         until(lambda: (pixels(tab).max(axis=2) - pixels(tab).min(axis=2) > 60).sum() > 300)
         assert bright(tab) < 100

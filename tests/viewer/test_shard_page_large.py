@@ -25,7 +25,7 @@ from langfield.viewer.measure import Hashes
 from langfield.viewer.panels.select import look_of
 from langfield.viewer.shard_app import ShardApp
 from tests.series import cases
-from tests.viewer.browser import field_of, tab_of, until
+from tests.viewer.browser import field_of, question_of, tab_of, until
 from tests.viewer.test_person import pink
 from tests.viewer.test_shard_page import pixels
 
@@ -136,8 +136,8 @@ def test_a_large_scene_answers_all_the_while(person: Person, record_property: An
     assert person.see(yellow) == 0
 
     start = time.perf_counter()
-    tab.get_by_role("textbox").first.fill(NAME)
-    tab.get_by_role("textbox").first.press("Enter")
+    question_of(tab).fill(NAME)
+    question_of(tab).press("Enter")
     person.timed("answer_text_s", start, lambda: tab.get_by_text("best in").count() > 0)
     person.timed("answer_colours_s", start, lambda: person.see(yellow) > 0)
     person.type()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,23 @@ def test_a_question_lights_its_thing_and_goes_to_its_time(page):
     assert panel.events.options[1].endswith("The green ball is whole.")
 
 
+def test_an_answer_stays_whatever_is_said_before_its_thing_is_selected(page, monkeypatch):
+    panel, desk, select = page.panels.time, page.desk, page.desk.select
+    desk.select(np.arange(250, 500), "replace")
+
+    other = threading.Thread(target=lambda: desk.tell(""))
+
+    def later(rows, how):
+        other.start()
+        other.join(0.5)
+        select(rows, how)
+
+    monkeypatch.setattr(desk, "select", later)
+    panel.ask("When has the red ball gone out?")
+    other.join()
+    assert "found" in panel.answer.content
+
+
 def test_a_scene_that_stands_still_has_no_time_line():
     still = made_up_run(path=Path("nowhere"))
     line = Timeline(still)
@@ -140,7 +158,7 @@ def test_a_person_plays_scrubs_asks_when_and_clicks_what_moved(page, browser):
         field_of(tab, "When").last.fill("When has the red ball gone out?")
         field_of(tab, "When").last.press("Enter")
         tab.get_by_text("The red ball: found, 2.00 to 4.75 s").wait_for()
-        assert desk.time_s == pytest.approx(STEP_S * TURNS["red ball"], abs=0.01)
+        until(lambda: desk.time_s == pytest.approx(STEP_S * TURNS["red ball"], abs=0.01), lambda: desk.time_s)
         tab.get_by_text("now 2.00 s", exact=True).wait_for()  # of the axis below the bands
 
         tab.get_by_role("slider").first.press("End")

@@ -104,8 +104,9 @@ class TimePanel:
         self.show((asked, *(b for b in self.timeline.bands(event.thing) if event.verdict == "never")))
         rows = self.timeline.rows_of(event.thing)
         if event.verdict != "never" and len(rows):
-            self._seen = rows.tobytes()
-            self._desk.select(rows, "replace")
+            with self._desk.lock:  # else what somebody else does meanwhile takes the old selection for a new one
+                self._seen = rows.tobytes()
+                self._desk.select(rows, "replace")
             self.go_to(event.when.intervals[0].first_s if event.when.intervals else self.now_s)
 
     @property
