@@ -48,12 +48,17 @@ struct Fit {  // WIDE sums of atoms, turned
   int32_t pick[CANDIDATES][WIDE];
 
   void prepare(const Book& book) {
-    for (int c = 0; c < CANDIDATES; c++)
+    int32_t row[WIDE];
+    for (int c = 0; c < CANDIDATES; c++) {
+#pragma omp simd
+      for (int i = 0; i < WIDE; i++) row[i] = std::max(atom[c][i], 0) * int32_t(book.side);
       for (int d = 0; d <= c; d++)
+#pragma omp simd
         for (int i = 0; i < WIDE; i++) {
-          const bool there = atom[c][i] >= 0 && atom[d][i] >= 0;
-          own[c][d][i] = own[d][c][i] = there ? book.gram[atom[c][i] * book.side + atom[d][i]] : 0;
+          const float both = book.gram[row[i] + std::max(atom[d][i], 0)];
+          own[c][d][i] = own[d][c][i] = atom[c][i] < 0 || atom[d][i] < 0 ? 0 : both;
         }
+    }
     std::memset(product, 0, sizeof product);
     for (int c = 0; c < CANDIDATES; c++) {
       for (int d = 0; d < CANDIDATES; d++)

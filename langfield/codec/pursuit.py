@@ -122,9 +122,12 @@ def nonnegative_weights(
         products: products of the atoms with the vector.
         start: weights to begin with.
     """
-    weight, squares = start.clone(), gram.diagonal(dim1=1, dim2=2)
-    for _ in range(SWEEPS if weight.shape[1] > 1 else 1):
-        for k in range(weight.shape[1]):
-            rest = products[:, k] - (gram[:, k] * weight).sum(dim=1)
-            weight[:, k] = (weight[:, k] + rest / squares[:, k].clamp_min(1e-12)).clamp_min(0)
-    return weight
+    # Atom by atom along the first axis: with few vectors, as here often, what counts is how many steps there are.
+    weight = start.mT.clone(memory_format=torch.contiguous_format)
+    of_atom, aims = gram.permute(1, 2, 0).contiguous().unbind(), products.mT.contiguous().unbind()
+    squares, rows = gram.diagonal(dim1=1, dim2=2).mT.clamp_min(1e-12).contiguous().unbind(), weight.unbind()
+    for _ in range(SWEEPS if len(weight) > 1 else 1):
+        for others, aim, square, own in zip(of_atom, aims, squares, rows, strict=True):
+            rest = aim - (others * weight).sum(dim=0)
+            own.add_(rest.div_(square)).clamp_min_(0)
+    return weight.mT.contiguous()

@@ -158,11 +158,11 @@ def view_sums(weights: SegmentWeights, view: int) -> Sums:
     level, both = weights.level.cpu(), torch.stack([weights.weight, weights.weight_all], dim=1).cpu().double()
     key = pack(level, weights.gaussian.cpu(), column_of(view, weights.segment.cpu()))
     steps = (both * STEPS_PER_PX).round().long()
-    kept = (steps != 0).any(dim=1)
+    kept = (steps[:, 0] | steps[:, 1]) != 0
     # rows differ and come by Gaussian, level and segment: level by level their keys rise
     levels = int(level.max()) + 1 if len(level) else 0
     order = torch.cat([level.new_zeros(0).long(), *(((level == one) & kept).nonzero()[:, 0] for one in range(levels))])
-    return Sums(key[order], steps[order])
+    return Sums(key.index_select(0, order), steps.index_select(0, order))
 
 
 def rename(sums: Sums, name: Int64[Tensor, " N"]) -> Sums:
