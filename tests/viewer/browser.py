@@ -52,15 +52,3 @@ def until(holds: Callable[[], bool], say: Callable[[], object] = lambda: "", sec
     while not holds():
         assert time.monotonic() < end, say()
         time.sleep(0.2)
-
-
-def insist(act: Callable[[], object], holds: Callable[[], bool], say: Callable[[], object] = lambda: "") -> None:
-    """Do something until it shows, as a hand does on a page that is too busy to notice; fails with what `say` gives."""
-    for _ in range(10):
-        act()
-        end = time.monotonic() + PATIENCE_S / 10
-        while time.monotonic() < end:
-            if holds():
-                return
-            time.sleep(0.2)
-    raise AssertionError(say())
